@@ -1,0 +1,3 @@
+//! From Compose files to a typed model, phase by phase.
+
+pub mod model;

@@ -1,0 +1,172 @@
+//! The one vocabulary of what happens: progress lines, JSON, the log and `events` all draw these.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ContainerId, ProjectName};
+
+/// Something that happened, as it crosses the socket (one JSON object a line).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A step of a running operation changed state; drawn as ` ✔ Container web-1  Started  0.1s`.
+    Progress {
+        /// What the step is about.
+        resource: Resource,
+        /// Its new state.
+        status: Status,
+        /// Details: bytes pulled, why it failed, who it waits for; empty for none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        detail: String,
+    },
+    /// Something the user should know that is no failure.
+    Note {
+        /// The sentence.
+        message: String,
+    },
+    /// A container changed state (also outside any operation).
+    Container {
+        /// When, nanoseconds since 1970.
+        time_ns: i64,
+        /// Its project.
+        project: ProjectName,
+        /// Its service.
+        service: String,
+        /// Its name.
+        name: String,
+        /// Its id.
+        id: ContainerId,
+        /// What happened.
+        action: Action,
+    },
+    /// The operation ended; the last object of its stream.
+    Done {
+        /// Failures, in the order they happened; empty for success.
+        errors: Vec<Failure>,
+    },
+}
+
+/// One thing that went wrong in an operation, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What was being done to what, `start container "web-1"`.
+    pub doing: String,
+    /// Why it failed, the chain of causes joined by `: `.
+    pub why: String,
+    /// What to do; `None` when there is no advice.
+    pub hint: Option<String>,
+}
+
+/// What a progress line is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "name", rename_all = "snake_case")]
+pub enum Resource {
+    /// An image being pulled.
+    Image(String),
+    /// A network.
+    Network(String),
+    /// A volume.
+    Volume(String),
+    /// A container.
+    Container(String),
+}
+
+/// State of a step, in Compose's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is the word that is shown")]
+pub enum Status {
+    Pulling,
+    Pulled,
+    Creating,
+    Created,
+    Recreating,
+    Recreated,
+    Starting,
+    Started,
+    Restarting,
+    Running,
+    Waiting,
+    Healthy,
+    Exited,
+    Stopping,
+    Stopped,
+    Killing,
+    Killed,
+    Removing,
+    Removed,
+    Skipped,
+    Error,
+}
+
+impl Status {
+    /// Returns the word as Compose prints it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pulling => "Pulling",
+            Self::Pulled => "Pulled",
+            Self::Creating => "Creating",
+            Self::Created => "Created",
+            Self::Recreating => "Recreate",
+            Self::Recreated => "Recreated",
+            Self::Starting => "Starting",
+            Self::Started => "Started",
+            Self::Restarting => "Restarting",
+            Self::Running => "Running",
+            Self::Waiting => "Waiting",
+            Self::Healthy => "Healthy",
+            Self::Exited => "Exited",
+            Self::Stopping => "Stopping",
+            Self::Stopped => "Stopped",
+            Self::Killing => "Killing",
+            Self::Killed => "Killed",
+            Self::Removing => "Removing",
+            Self::Removed => "Removed",
+            Self::Skipped => "Skipped",
+            Self::Error => "Error",
+        }
+    }
+
+    /// Tells whether the step goes on (a spinner) rather than having ended.
+    pub fn ongoing(self) -> bool {
+        matches!(
+            self,
+            Self::Pulling
+                | Self::Creating
+                | Self::Recreating
+                | Self::Starting
+                | Self::Restarting
+                | Self::Waiting
+                | Self::Stopping
+                | Self::Killing
+                | Self::Removing
+        )
+    }
+}
+
+/// What happened to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Made, not started.
+    Create,
+    /// Its process runs.
+    Start,
+    /// Its process ended.
+    Die {
+        /// Exit status; 128 and the signal's number when a signal ended it.
+        exit_code: i32,
+        /// The kernel ended it for want of memory.
+        oom: bool,
+        /// The engine starts it again after so many milliseconds.
+        restart_in_ms: Option<u64>,
+    },
+    /// The user or a plan stopped it.
+    Stop,
+    /// Its health changed: `healthy`, `unhealthy`, `starting`.
+    Health {
+        /// The new state.
+        status: String,
+    },
+    /// Removed.
+    Destroy,
+}

@@ -1,0 +1,63 @@
+//! `stack` runs Compose files without Docker. This page is the map of the code.
+//!
+//! ```text
+//! files, env --compose--> Project --plan--> Plan (DAG of steps, each with its cause) --apply--> kernel
+//!                                    ^                                                   |
+//!                                Observed <------------- events, pidfds, netlink --------+
+//! ```
+//!
+//! One binary plays four roles (`main.rs` picks): the client draws, the daemon owns all
+//! state, one shim per container outlives the daemon, and `__init` becomes the container.
+//!
+//! | module | owns | may use |
+//! | --- | --- | --- |
+//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `plan` (display), `diag` |
+//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `spec`, `compose::model` |
+//! | [`daemon`] | the event loop, sole owner of state; adoption, shutdown | `api`, `plan`, `apply`, `lifecycle`, `host`, `store` |
+//! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids` |
+//! | [`graph`] | dependency graph, order, cycles as paths; pure | `diag`, `ids` |
+//! | [`plan`] | desired + observed -> steps; pure | `compose::model`, `graph`, `ids`, `spec` |
+//! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (traits), `event` |
+//! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `ids` |
+//! | [`host`] | the narrow traits `apply` and `daemon` need; `linux` (real), `fake` (tests) | `plan` (types), `engine`, `net`, `image`, `volume`, `spec` |
+//! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `store`, `spec`, `ids`, `net::publish` |
+//! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `sys`, `spec`, `ids` |
+//! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `ids` |
+//! | [`volume`] | named volumes, seeding from the image | `store`, `spec`, `ids` |
+//! | [`spec`] | container, network and volume specifications: the plain data `plan` makes and the engine executes | `ids` |
+//! | [`store`], [`event`], [`diag`], [`ids`] | records on disk; event vocabulary; spans and diagnostics; newtypes | `ids` |
+//! | [`sys`] | the only `unsafe` code: namespaces, pidfds, mounts, descriptor passing | - |
+//!
+//! # Invariants
+//!
+//! - `plan`, `graph`, `lifecycle` and `compose` (but for reading files) do no I/O, read no
+//!   clock and log nothing: same input, same output.
+//! - `plan` names every id, name and address; `apply` decides nothing.
+//! - `engine`, `net` and `image` have never heard of Compose.
+//! - A threaded process runs no code between fork and exec: the daemon spawns `stack __shim`,
+//!   which is single-threaded and clones the container's init.
+//! - Nothing of ours exists on the host outside the router namespace but the uplink and its
+//!   masquerade rule.
+//! - `spec` is the one addition to the layers first drawn: the planner must name everything
+//!   and the engine must not know the planner, so what they share is data of its own.
+
+pub mod api;
+pub mod apply;
+pub mod cli;
+pub mod compose;
+pub mod daemon;
+pub mod diag;
+pub mod engine;
+pub mod event;
+pub mod graph;
+pub mod host;
+pub mod ids;
+pub mod image;
+pub mod lifecycle;
+pub mod net;
+pub mod paths;
+pub mod plan;
+pub mod spec;
+pub mod store;
+pub mod sys;
+pub mod volume;

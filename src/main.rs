@@ -1,0 +1,3 @@
+//! Picks the role: client, daemon, shim or container init.
+
+fn main() {}

@@ -1,0 +1,32 @@
+//! Specifications: the plain data that `plan` makes and `engine`, `net` and `volume` execute.
+//!
+//! Everything is decided here already: ids, names, addresses, the full argument list. The
+//! types are stored in records, so each record that holds them carries a version.
+
+mod container;
+mod network;
+
+pub use container::{
+    Capabilities, ContainerSpec, ImageIdentity, Mount, MountKind, Resources, RestartPolicy, Rlimit, Seccomp,
+};
+pub use network::{Endpoint, NetworkSpec, PortRange, Protocol, PublishedPort};
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::VolumeName;
+
+/// A named volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSpec {
+    /// Its engine-wide name.
+    pub name: VolumeName,
+    /// Labels, Compose's own among them.
+    pub labels: BTreeMap<String, String>,
+    /// Made by somebody else: must exist, is never removed.
+    pub external: bool,
+    /// A folder of the host that is the volume (`driver_opts: {type: none, o: bind, device}`).
+    pub device: Option<PathBuf>,
+}
