@@ -63,16 +63,16 @@ pub trait Host: Send + Sync + 'static {
 
 /// Why a step failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", chain(.source.as_ref()))]
+#[error("{}", chain(.cause.as_ref()))]
 pub struct HostError {
-    source: Box<dyn Error + Send + Sync>,
+    cause: Box<dyn Error + Send + Sync>,
     hint: Option<String>,
 }
 
 impl HostError {
     /// Returns the failure with its causes.
-    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: source.into(), hint: None }
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { cause: cause.into(), hint: None }
     }
 
     /// Returns the failure with advice.
@@ -84,12 +84,12 @@ impl HostError {
 
     /// Returns the chain of causes joined by `: `, and the advice.
     pub fn into_parts(self) -> (String, Option<String>) {
-        (chain(self.source.as_ref()), self.hint)
+        (chain(self.cause.as_ref()), self.hint)
     }
 }
 
 /// Returns an error and its causes joined by `: `.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
