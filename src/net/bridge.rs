@@ -49,10 +49,10 @@ pub struct ObservedVeth {
 pub(super) async fn ensure(router: &Router, spec: &NetworkSpec, mtu: u32) -> io::Result<()> {
     let make = router.links.link().add(messages::bridge(spec, mtu)).set_flags(NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE);
     let alias = router.links.link().change(messages::alias(&spec.bridge, spec.name.as_str()));
-    let find = router.links.link().get().match_name(spec.bridge.clone()).execute();
-    // The three are on their way at once; the kernel works on them in this order.
-    let (made, named, found) =
-        futures_util::future::join3(make.execute(), alias.execute(), find.try_collect::<Vec<_>>()).await;
+    let find =
+        async { router.links.link().get().match_name(spec.bridge.clone()).execute().try_collect::<Vec<_>>().await };
+    // Each sends when it is first polled: the three are on their way at once, in this order.
+    let (made, named, found) = futures_util::future::join3(make.execute(), alias.execute(), find).await;
     made.map_err(io_error)?;
     named.map_err(io_error)?;
     let index = found.map_err(io_error)?.first().ok_or(io::ErrorKind::NotFound)?.header.index;
@@ -130,11 +130,7 @@ pub(super) async fn observe(router: &Router) -> io::Result<ObservedNet> {
             .collect(),
         veths: of(InfoKind::Veth)
             .filter(|link| link.name != UPLINK)
-            .map(|link| ObservedVeth {
-                name: link.name.clone(),
-                bridge: link.master.and_then(name),
-                group: link.group,
-            })
+            .map(|link| ObservedVeth { name: link.name.clone(), bridge: link.master.and_then(name), group: link.group })
             .collect(),
     })
 }

@@ -6,10 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use rtnetlink::packet_route::link::{
-    InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
-};
-use rtnetlink::packet_route::route::{RouteMessage, RouteScope, RouteType};
+use rtnetlink::packet_route::link::{InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, route::RouteHeader};
 use rtnetlink::{AddressMessageBuilder, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
@@ -44,19 +42,13 @@ pub(super) fn alias(link: &str, text: &str) -> LinkMessage {
 }
 
 /// Returns a container's veth pair: the router's side on the bridge, the peer straight in the
-/// container's namespace under its final name, both up.
-pub(super) fn pair(
-    endpoint: &Endpoint,
-    bridge: u32,
-    group: u32,
-    mtu: u32,
-    namespace: BorrowedFd<'_>,
-) -> LinkMessage {
+/// container's namespace under its final name. That side is down: the kernel refuses to bring it
+/// up before the pair is whole (ENOTCONN).
+pub(super) fn pair(endpoint: &Endpoint, bridge: u32, group: u32, mtu: u32, namespace: BorrowedFd<'_>) -> LinkMessage {
     let mut peer = LinkMessageBuilder::<LinkUnspec>::new()
         .name(endpoint.interface.clone())
         .address(endpoint.mac.to_vec())
-        .setns_by_fd(namespace.as_raw_fd())
-        .up();
+        .setns_by_fd(namespace.as_raw_fd());
     let mut link = LinkVeth::new(&endpoint.veth, &endpoint.interface).controller(bridge).link_group(group).up();
     if mtu != 1500 {
         peer = peer.mtu(mtu);
@@ -72,7 +64,7 @@ pub(super) fn reattach(veth: &str, bridge: u32, group: u32) -> LinkMessage {
 
 /// Returns the uplink: this side in the caller's namespace, the peer in the router's.
 pub(super) fn uplink(name: &str, peer: &str, mtu: u32, router: BorrowedFd<'_>) -> Message {
-    let inner = LinkMessageBuilder::<LinkUnspec>::new().name(peer).mtu(mtu).setns_by_fd(router.as_raw_fd()).up();
+    let inner = LinkMessageBuilder::<LinkUnspec>::new().name(peer).mtu(mtu).setns_by_fd(router.as_raw_fd());
     let link = LinkVeth::new(name, peer).mtu(mtu).up().set_info_data(InfoData::Veth(InfoVeth::Peer(inner.build())));
     route(RouteNetlinkMessage::NewLink(link.build()), NLM_F_CREATE | NLM_F_EXCL)
 }
@@ -94,7 +86,12 @@ pub(super) fn delete_group(group: u32) -> LinkMessage {
 
 /// Returns the message that brings `lo` up.
 pub(super) fn loopback_up() -> Message {
-    route(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_index(LOOPBACK).up().build()), 0)
+    up(LOOPBACK)
+}
+
+/// Returns the message that brings a link up.
+pub(super) fn up(link: u32) -> Message {
+    route(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_index(link).up().build()), 0)
 }
 
 /// Returns the message that gives a link an address; no duplicate address detection.
@@ -112,8 +109,12 @@ pub(super) fn address(link: u32, address: IpAddr, prefix: u8) -> Message {
 /// Returns the message that routes everything else by a gateway.
 pub(super) fn default_route(gateway: IpAddr) -> Message {
     let message = match gateway {
-        IpAddr::V4(gateway) => RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build(),
-        IpAddr::V6(gateway) => RouteMessageBuilder::<Ipv6Addr>::new().gateway(gateway).build(),
+        IpAddr::V4(gateway) => {
+            RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).protocol(RouteProtocol::Boot).build()
+        }
+        IpAddr::V6(gateway) => {
+            RouteMessageBuilder::<Ipv6Addr>::new().gateway(gateway).protocol(RouteProtocol::Boot).build()
+        }
     };
     route(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_REPLACE)
 }

@@ -394,8 +394,8 @@ impl Net {
             return Ok(router);
         }
         let instance = &self.inner.config.instance;
-        let router = Router::create(instance)
-            .map_err(|source| NetError::Router { instance: instance.clone(), source })?;
+        let router =
+            Router::create(instance).map_err(|source| NetError::Router { instance: instance.clone(), source })?;
         let router = Arc::new(router);
         *lock(&self.inner.router) = Some(Arc::clone(&router));
         Ok(router)
@@ -412,8 +412,7 @@ impl Net {
             Some(uplink) => uplink::guard(instance, &uplink).map(|()| uplink),
             None => uplink::make(instance, router, &taken, &self.remember()),
         };
-        let uplink =
-            self.on_host(work).map_err(|source| NetError::Uplink { instance: instance.clone(), source })?;
+        let uplink = self.on_host(work).map_err(|source| NetError::Uplink { instance: instance.clone(), source })?;
         *lock(&self.inner.uplink) = Some(uplink);
         self.inner.dns.set_host_address(Some(uplink.host));
         Ok(())

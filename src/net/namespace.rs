@@ -14,8 +14,6 @@ const NSFS_MAGIC: FsWord = 0x6e73_6673;
 
 /// Which namespace a helper thread works in.
 pub(super) enum Place<'a> {
-    /// The one it is started in.
-    Here,
     /// An existing one.
     In(BorrowedFd<'a>),
     /// A fresh one, which lives as long as a descriptor or a socket of it.
@@ -28,18 +26,15 @@ pub(super) enum Place<'a> {
 /// stay in the namespace they were made in.
 pub(super) fn run_in<T: Send>(place: Place<'_>, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     let enter = || match place {
-        Place::Here => Ok(()),
         Place::In(namespace) => setns(namespace, CloneFlags::CLONE_NEWNET),
         Place::New => unshare(CloneFlags::CLONE_NEWNET),
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("netns".to_owned()).stack_size(256 * 1024).spawn_scoped(
-            scope,
-            || {
+        let thread =
+            std::thread::Builder::new().name("netns".to_owned()).stack_size(256 * 1024).spawn_scoped(scope, || {
                 enter()?;
                 work()
-            },
-        )?;
+            })?;
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread inside the network namespace panicked")))
     })
 }

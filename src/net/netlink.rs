@@ -36,8 +36,6 @@ pub(super) struct Message {
 /// The kernel refused a message of a batch.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// Position in the batch.
-    pub(super) at: usize,
     /// Why.
     pub(super) error: io::Error,
 }
@@ -64,14 +62,13 @@ impl Socket {
 
     /// Sends all messages at once and returns the first refusal for each that was refused.
     pub(super) fn send(&mut self, messages: &[Message]) -> io::Result<Vec<Refused>> {
-        let first = self.write(messages)?;
+        self.write(messages)?;
         let mut refused = Vec::new();
-        self.answers(|kind, sequence, body| {
+        self.answers(|kind, body| {
             if kind == NLMSG_ERROR {
                 let code = i32::from_ne_bytes(body.get(..4).and_then(|b| b.try_into().ok()).unwrap_or_default());
                 if code != 0 {
-                    let at = sequence.wrapping_sub(first) as usize;
-                    refused.push(Refused { at, error: io::Error::from_raw_os_error(-code) });
+                    refused.push(Refused { error: io::Error::from_raw_os_error(-code) });
                 }
             }
         })?;
@@ -83,7 +80,7 @@ impl Socket {
         self.write(&[message])?;
         let mut found = Vec::new();
         let mut failed = None;
-        self.answers(|kind, _, body| match kind {
+        self.answers(|kind, body| match kind {
             NLMSG_ERROR | NLMSG_DONE => {
                 let code = i32::from_ne_bytes(body.get(..4).and_then(|b| b.try_into().ok()).unwrap_or_default());
                 if code < 0 {
@@ -95,8 +92,7 @@ impl Socket {
         failed.map_or(Ok(found), Err)
     }
 
-    fn write(&mut self, messages: &[Message]) -> io::Result<u32> {
-        let first = self.sequence.wrapping_add(1);
+    fn write(&mut self, messages: &[Message]) -> io::Result<()> {
         let mut buffer = Vec::with_capacity(messages.iter().map(|m| HEADER + m.body.len() + 4).sum());
         for message in messages {
             self.sequence = self.sequence.wrapping_add(1);
@@ -110,10 +106,10 @@ impl Socket {
             buffer.resize(buffer.len().next_multiple_of(4), 0);
         }
         self.raw.send(&buffer, 0)?;
-        Ok(first)
+        Ok(())
     }
 
-    fn answers(&mut self, mut each: impl FnMut(u16, u32, &[u8])) -> io::Result<()> {
+    fn answers(&mut self, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
         let mut buffer: Vec<u8> = Vec::with_capacity(32 * 1024);
         loop {
             buffer.clear();
@@ -129,8 +125,7 @@ impl Socket {
                 let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
                 let Some(body) = rest.get(HEADER..length) else { break };
                 let kind = u16::from_ne_bytes([header[4], header[5]]);
-                let sequence = u32::from_ne_bytes([header[8], header[9], header[10], header[11]]);
-                each(kind, sequence, body);
+                each(kind, body);
                 rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
             }
         }

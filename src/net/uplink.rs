@@ -9,8 +9,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{self, Socket};
 use super::nft::{self, Chain, Change, Family, Hook, Statement, Table};
@@ -41,12 +41,13 @@ pub(super) struct Uplink {
 pub(super) fn find(router: &Router) -> io::Result<Option<Uplink>> {
     let mut socket = lock(&router.route);
     let Some(link) = link_by_name(&mut socket, UPLINK)? else { return Ok(None) };
-    let address = netlink::dump(&mut socket, messages::get_addresses())?.into_iter().find_map(|message| match message {
-        RouteNetlinkMessage::NewAddress(message) if message.header.index == link.index => {
-            messages::address_of(&message)
-        }
-        _ => None,
-    });
+    let address =
+        netlink::dump(&mut socket, messages::get_addresses())?.into_iter().find_map(|message| match message {
+            RouteNetlinkMessage::NewAddress(message) if message.header.index == link.index => {
+                messages::address_of(&message)
+            }
+            _ => None,
+        });
     let Some((IpAddr::V4(address), 30)) = address else { return Ok(None) };
     Ok(Some(Uplink { host: Ipv4Addr::from_bits(address.to_bits() - 1), router: address, mtu: link.mtu }))
 }
@@ -75,6 +76,7 @@ pub(super) fn make(instance: &str, router: &Router, taken: &[IpNetwork], remembe
     let mut inside = lock(&router.route);
     let peer = link_by_name(&mut inside, UPLINK)?.ok_or(io::ErrorKind::NotFound)?;
     first_refusal(inside.send(&[
+        messages::up(peer.index),
         messages::address(peer.index, uplink.router.into(), 30),
         messages::default_route(uplink.host.into()),
     ])?)?;
@@ -223,20 +225,20 @@ pub(super) fn gone(error: &io::Error) -> bool {
 const DOCKER_USER: &str = "DOCKER-USER";
 
 /// Returns what lets our forwarded packets through in the chain Docker leaves to others.
+///
+/// Only what iptables-nft can read: a `ct` statement would make it refuse the whole chain. The router
+/// itself lets nothing but replies in.
 fn docker_rules(instance: &str) -> [Vec<Statement>; 2] {
     [
         vec![Statement::Iifname(instance.to_owned()), Statement::Counter, Statement::Accept],
-        vec![Statement::Oifname(instance.to_owned()), Statement::Established, Statement::Counter, Statement::Accept],
+        vec![Statement::Oifname(instance.to_owned()), Statement::Counter, Statement::Accept],
     ]
 }
 
 /// Returns the one table on the host.
 pub(super) fn masquerade(instance: &str, uplink: &Uplink) -> Table {
-    let rule = vec![
-        Statement::Source(uplink.router),
-        Statement::NotOifname(instance.to_owned()),
-        Statement::Masquerade,
-    ];
+    let rule =
+        vec![Statement::Source(uplink.router), Statement::NotOifname(instance.to_owned()), Statement::Masquerade];
     Table {
         family: Family::Ip,
         name: instance.to_owned(),
@@ -287,7 +289,8 @@ fn other_engines(socket: &mut Socket) -> io::Result<bool> {
 
 /// Returns whether the calling thread's namespace has rules of the old kind.
 fn legacy_iptables() -> bool {
-    std::fs::read_to_string("/proc/thread-self/net/ip_tables_names").is_ok_and(|names| names.lines().any(|n| n == "filter"))
+    std::fs::read_to_string("/proc/thread-self/net/ip_tables_names")
+        .is_ok_and(|names| names.lines().any(|n| n == "filter"))
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ pub(super) async fn attach(
         link = make(router, container, netns, endpoint, network, mtu).await;
     }
     let link = link?;
-    let mut messages = vec![messages::address(link, endpoint.address.into(), network.subnet.prefix())];
+    let mut messages =
+        vec![messages::up(link), messages::address(link, endpoint.address.into(), network.subnet.prefix())];
     if let (Some(address), Some((subnet, _))) = (endpoint.address6, network.ipv6) {
         messages.push(messages::address(link, address.into(), subnet.prefix()));
         messages.push(messages::address(link, messages::link_local(endpoint.mac).into(), 64));

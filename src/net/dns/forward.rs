@@ -35,9 +35,8 @@ fn resolvers(text: &str) -> Vec<IpAddr> {
 pub(super) async fn ask(host: Option<&OwnedFd>, upstream: &[IpAddr], packet: &[u8], datagram: bool) -> Option<Vec<u8>> {
     for resolver in upstream.iter().take(RESOLVERS) {
         let server = SocketAddr::new(*resolver, PORT);
-        let attempt = async {
-            if datagram { by_udp(host, server, packet).await } else { by_tcp(host, server, packet).await }
-        };
+        let attempt =
+            async { if datagram { by_udp(host, server, packet).await } else { by_tcp(host, server, packet).await } };
         match timeout(PATIENCE, attempt).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(err)) => tracing::debug!(%server, %err, "a resolver could not be asked"),

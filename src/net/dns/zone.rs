@@ -71,8 +71,7 @@ impl Zone {
         for record in &records {
             let names = self.names.entry(record.network.clone()).or_default();
             let own: HashSet<String> = record.names.iter().map(|name| fold(name)).collect();
-            let addresses =
-                [Some(IpAddr::V4(record.address)), record.address6.map(IpAddr::V6)].into_iter().flatten();
+            let addresses = [Some(IpAddr::V4(record.address)), record.address6.map(IpAddr::V6)].into_iter().flatten();
             for address in addresses {
                 for name in &own {
                     names.entry(name.clone()).or_default().push(Entry { id: id.clone(), address });
@@ -109,7 +108,8 @@ impl Zone {
         if message.metadata.message_type != MessageType::Query {
             return Answer::Ignore;
         }
-        let limit = message.edns.as_ref().map_or(MIN_DATAGRAM, |edns| edns.max_payload().clamp(MIN_DATAGRAM, MAX_DATAGRAM));
+        let limit =
+            message.edns.as_ref().map_or(MIN_DATAGRAM, |edns| edns.max_payload().clamp(MIN_DATAGRAM, MAX_DATAGRAM));
         let mut reply = Message::response(message.metadata.id, message.metadata.op_code);
         reply.metadata.recursion_desired = message.metadata.recursion_desired;
         reply.metadata.recursion_available = true;
@@ -129,7 +129,9 @@ impl Zone {
         reply.add_query(query.clone());
         match self.lookup(query, client, turn) {
             Some(data) => {
-                reply.add_answers(data.into_iter().map(|data| ResourceRecord::from_rdata(query.name().clone(), TTL, data)));
+                reply.add_answers(
+                    data.into_iter().map(|data| ResourceRecord::from_rdata(query.name().clone(), TTL, data)),
+                );
                 finish(reply, datagram, limit)
             }
             None => {

@@ -95,6 +95,8 @@ fn new_set(table: &Table, set: &Set, index: usize) -> Message {
     number(&mut body, 4, kind);
     number(&mut body, 5, u32::try_from(set.width * IFNAMSIZ).unwrap_or(u32::MAX));
     number(&mut body, 10, u32::try_from(index + 1).unwrap_or(u32::MAX));
+    // For listings: NFTNL_UDATA_SET_KEYBYTEORDER, length, host byte order.
+    attribute(&mut body, 13, &[&[0, 4][..], &1u32.to_ne_bytes()].concat());
     message(NEW_SET, NLM_F_CREATE | NLM_F_EXCL, body)
 }
 
@@ -369,7 +371,8 @@ pub(in crate::net) fn rules(socket: &mut Socket, of: Family, table: &str, chain:
                 return None;
             }
             let handle = u64::from_be_bytes(find(body, 3)?.try_into().ok()?);
-            let comment = find(body, 7).filter(|user| user.first() == Some(&0)).and_then(|user| user.get(2..)).map(string);
+            let comment =
+                find(body, 7).filter(|user| user.first() == Some(&0)).and_then(|user| user.get(2..)).map(string);
             Some(RuleInfo { handle, comment })
         })
         .collect())

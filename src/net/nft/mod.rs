@@ -11,7 +11,7 @@ use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 
-pub(super) use encode::{ChainInfo, RuleInfo, chains, rules, table_exists};
+pub(super) use encode::{chains, rules, table_exists};
 
 use super::netlink::{Refused, Socket};
 
