@@ -305,13 +305,12 @@ impl<T: DeserializeOwned> Lines<T> {
     }
 }
 
-/// Returns text with everything escaped that may not stand in a path of a URL; `/`, `:` and `@`
-/// stay, image references keep their looks.
+/// Returns text as one segment of a path: all that may not stand there is percent-encoded, `/` too.
 pub fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut escaped = String::with_capacity(text.len());
     for &byte in text.as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
             let _ = write!(escaped, "%{byte:02X}");
@@ -413,7 +412,7 @@ fn create_log(paths: &Paths, log: &Path) -> Result<File, ClientError> {
     if !rustix::process::geteuid().is_root() {
         return Err(ClientError::NotRoot);
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&paths.run).map_err(|err| failed(&paths.run, err))?;
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(&paths.run).map_err(|err| failed(&paths.run, err))?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(log).map_err(|err| failed(log, err))
 }
 

@@ -53,7 +53,7 @@ fn version(api: u32) -> String {
 fn answer(method: &str, path: &str, body: &str) -> (u16, String) {
     match (method, path) {
         ("GET", "/v1/version") => (200, version(VERSION)),
-        ("GET", "/v1/images/docker.io/library/redis:7") => (200, "{\"Id\":1}".to_owned()),
+        ("GET", "/v1/images/docker.io%2Flibrary%2Fredis:7") => (200, "{\"Id\":1}".to_owned()),
         ("POST", "/v1/projects/demo/up") => {
             let note = serde_json::to_string(&Event::Note { message: body.to_owned() }).unwrap();
             (200, format!("{note}\n\n{{\"event\":\"done\",\"errors\":[]}}\n"))
@@ -70,7 +70,8 @@ async fn objects_and_streams_are_read() {
     serve(&paths.socket(), answer);
     let client = Client::connect(&paths, &starter("exit 1")).await.unwrap();
     assert_eq!(client.version().program, "9.9.9");
-    let image: serde_json::Value = client.get("/v1/images/docker.io/library/redis:7").await.unwrap();
+    let image: serde_json::Value =
+        client.get(&format!("/v1/images/{}", escape("docker.io/library/redis:7"))).await.unwrap();
     assert_eq!(image["Id"], 1);
     let mut events = client.post::<_, Event>("/v1/projects/demo/up", &[1]).await.unwrap();
     assert_eq!(events.next().await.unwrap(), Some(Event::Note { message: "[1]".to_owned() }));
@@ -157,6 +158,6 @@ async fn an_engine_that_goes_before_it_answers_is_replaced() {
 
 #[test]
 fn paths_are_escaped() {
-    assert_eq!(escape("docker.io/library/redis:7"), "docker.io/library/redis:7");
+    assert_eq!(escape("docker.io/library/redis:7"), "docker.io%2Flibrary%2Fredis:7");
     assert_eq!(escape("a b?c#ä"), "a%20b%3Fc%23%C3%A4");
 }

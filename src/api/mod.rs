@@ -19,7 +19,7 @@
 //! | `POST /v1/images/import` | [`ImportRequest`] | events; one note, the image's id |
 //! | `DELETE /v1/images/REF` | | 200 or an error |
 //!
-//! `REF` in a path may hold `/`, `:` and `@` as they are; all else is percent-encoded.
+//! `REF` is one segment of the path: a `/` in it is percent-encoded.
 //!
 //! An error is a status of 400 or above with an [`ApiError`] body.
 
@@ -276,12 +276,10 @@ pub struct LoadRequest {
 pub struct ImportRequest {
     /// Absolute path of a tar archive (compressed or not) or a folder.
     pub path: PathBuf,
-    /// Name of the image; `None` for an image without one.
-    pub reference: Option<String>,
+    /// Name of the image.
+    pub reference: String,
     /// Dockerfile instructions that set its configuration, `CMD ["sh"]`.
     pub changes: Vec<String>,
-    /// What its history says.
-    pub message: Option<String>,
 }
 
 /// One line of `image ls`.

@@ -35,6 +35,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    if let Some(Command::Daemon) = cli.command {
+        return crate::daemon::run();
+    }
     let ui = Ui::new(&cli.global, &Surroundings::of_process());
     if cli.global.no_ansi {
         ui.warn("--no-ansi is an old spelling of --ansi never");
@@ -100,6 +103,6 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         Command::Inspect(args) => c::inspect::run(&context, &args),
         Command::Wait(args) => c::wait::run(context.then(args.project.clone()), &args),
         Command::Version(args) => c::version::run(&args),
-        Command::Daemon => c::daemon::run(),
+        Command::Daemon => Ok(()),
     }
 }

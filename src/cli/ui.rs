@@ -171,29 +171,29 @@ pub(crate) fn terminal_size() -> (usize, usize) {
 mod tests {
     use super::*;
 
-    fn check(ansi: Option<&str>, progress: Option<&str>, around: Surroundings, expected: (bool, bool, Progress)) {
+    fn check(ansi: Option<&str>, progress: Option<&str>, around: &Surroundings, expected: (bool, bool, Progress)) {
         let args = GlobalArgs {
             ansi: ansi.map(str::to_owned),
             progress: progress.map(str::to_owned),
             ..GlobalArgs::default()
         };
-        let ui = Ui::new(&args, &around);
+        let ui = Ui::new(&args, around);
         assert_eq!((ui.out.is_on(), ui.err.is_on(), ui.progress), expected);
     }
 
     #[test]
     fn colours_and_progress_follow_options_environment_and_terminal() {
         let terminal = || Surroundings { out_is_terminal: true, err_is_terminal: true, ..Surroundings::default() };
-        check(None, None, Surroundings::default(), (false, false, Progress::Plain));
-        check(None, None, terminal(), (true, true, Progress::Live));
-        check(Some("never"), None, terminal(), (false, false, Progress::Plain));
-        check(Some("always"), None, Surroundings::default(), (true, true, Progress::Plain));
-        check(None, None, Surroundings { no_color: true, ..terminal() }, (false, false, Progress::Live));
-        check(None, None, Surroundings { dumb: true, ..terminal() }, (false, false, Progress::Plain));
-        check(None, Some("json"), terminal(), (true, true, Progress::Json));
+        check(None, None, &Surroundings::default(), (false, false, Progress::Plain));
+        check(None, None, &terminal(), (true, true, Progress::Live));
+        check(Some("never"), None, &terminal(), (false, false, Progress::Plain));
+        check(Some("always"), None, &Surroundings::default(), (true, true, Progress::Plain));
+        check(None, None, &Surroundings { no_color: true, ..terminal() }, (false, false, Progress::Live));
+        check(None, None, &Surroundings { dumb: true, ..terminal() }, (false, false, Progress::Plain));
+        check(None, Some("json"), &terminal(), (true, true, Progress::Json));
         let env =
             Surroundings { compose_progress: Some("quiet".into()), compose_ansi: Some("never".into()), ..terminal() };
-        check(None, None, env.clone(), (false, false, Progress::Quiet));
-        check(Some("always"), Some("plain"), env, (true, true, Progress::Plain));
+        check(None, None, &env, (false, false, Progress::Quiet));
+        check(Some("always"), Some("plain"), &env, (true, true, Progress::Plain));
     }
 }

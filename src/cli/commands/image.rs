@@ -59,13 +59,10 @@ enum ImageCommand {
         file: PathBuf,
         /// Name of the image.
         #[arg(value_name = "IMAGE")]
-        reference: Option<String>,
+        reference: String,
         /// Set something of its configuration, as a Dockerfile does; repeatable.
         #[arg(short = 'c', long = "change", value_name = "INSTRUCTION")]
         changes: Vec<String>,
-        /// What its history says.
-        #[arg(short = 'm', long)]
-        message: Option<String>,
     },
     /// List images.
     #[command(visible_alias = "list")]
@@ -106,14 +103,10 @@ pub(crate) fn run(context: &Context, args: &ImageArgs) -> Result<()> {
             let request = LoadRequest { path: input.path.clone() };
             print_lines(&operation(context, *quiet, "load", &request, Notes::Return)?)
         }
-        ImageCommand::Import { file, reference, changes, message } => {
+        ImageCommand::Import { file, reference, changes } => {
             let input = Input::open(file)?;
-            let request = ImportRequest {
-                path: input.path.clone(),
-                reference: reference.clone(),
-                changes: changes.clone(),
-                message: message.clone(),
-            };
+            let request =
+                ImportRequest { path: input.path.clone(), reference: reference.clone(), changes: changes.clone() };
             print_lines(&operation(context, false, "import", &request, Notes::Return)?)
         }
         ImageCommand::Ls { format, quiet, no_trunc } => list(context, format, *quiet, *no_trunc),

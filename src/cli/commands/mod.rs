@@ -2,7 +2,6 @@
 
 pub(crate) mod config;
 pub(crate) mod create;
-pub(crate) mod daemon;
 pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod image;
