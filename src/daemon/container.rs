@@ -1,9 +1,8 @@
 //! What the daemon knows of one container besides its specification.
 
-use std::net::SocketAddr;
-
-use crate::lifecycle::HealthStatus;
-use crate::spec::{ContainerSpec, PublishedPort};
+use crate::engine::Bound;
+use crate::plan::Health;
+use crate::spec::ContainerSpec;
 
 /// A container as it is now: read by `ps`, `inspect` and the planner.
 #[derive(Debug, Clone)]
@@ -31,14 +30,14 @@ pub struct View<'a> {
     /// Health, where the container has a check.
     pub health: Option<HealthView<'a>>,
     /// Sockets that stand open on the host for it.
-    pub bound: &'a [(PublishedPort, SocketAddr)],
+    pub bound: &'a [Bound],
 }
 
 /// Health of a container with a check.
 #[derive(Debug, Clone)]
 pub struct HealthView<'a> {
     /// The state.
-    pub status: HealthStatus,
+    pub status: Health,
     /// Failures in a row.
     pub failing_streak: u32,
     /// The newest probes, oldest first.
@@ -56,18 +55,6 @@ pub struct ProbeRecord {
     pub exit_code: i32,
     /// The first 4 KiB of what it printed.
     pub output: String,
-}
-
-/// Labels that Compose sets (spec row `labels`); other tools read them.
-pub mod label {
-    /// Project.
-    pub const PROJECT: &str = "com.docker.compose.project";
-    /// Service.
-    pub const SERVICE: &str = "com.docker.compose.service";
-    /// Replica number.
-    pub const NUMBER: &str = "com.docker.compose.container-number";
-    /// `True` for containers of `run`.
-    pub const ONE_OFF: &str = "com.docker.compose.oneoff";
 }
 
 /// Returns the label's value, empty when it is not set.

@@ -21,7 +21,7 @@ use crate::api::{
 };
 use crate::event::{Event, Failure};
 use crate::ids::ProjectName;
-use crate::plan::ServicesAction;
+use crate::plan::Action;
 
 type Shared = State<Arc<Daemon>>;
 
@@ -124,11 +124,11 @@ async fn services(
     Json(request): Json<ServicesRequest>,
 ) -> Response {
     let action = match action.as_str() {
-        "start" => ServicesAction::Start,
-        "stop" => ServicesAction::Stop,
-        "restart" => ServicesAction::Restart,
-        "kill" => ServicesAction::Kill,
-        "rm" => ServicesAction::Remove,
+        "start" => Action::Start,
+        "stop" => Action::Stop,
+        "restart" => Action::Restart,
+        "kill" => Action::Kill,
+        "rm" => Action::Remove,
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     operation(|sink| async move { daemon.services(ProjectName::new(name), action, request, sink).await })

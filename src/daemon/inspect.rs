@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::container::View;
-use super::summary::{health_word, protocol_word};
+use super::summary::protocol_word;
 use crate::ids::NetworkName;
 use crate::spec::{MountKind, NetworkSpec, RestartPolicy, Seccomp};
 
@@ -122,7 +122,7 @@ fn state(view: &View<'_>) -> Value {
             })
             .collect();
         state["Health"] =
-            json!({ "Status": health_word(health.status), "FailingStreak": health.failing_streak, "Log": log });
+            json!({ "Status": health.status.word(), "FailingStreak": health.failing_streak, "Log": log });
     }
     state
 }
@@ -260,9 +260,9 @@ fn mounts(view: &View<'_>) -> Vec<Value> {
 fn network_settings(view: &View<'_>, networks: &BTreeMap<NetworkName, NetworkSpec>) -> Value {
     let spec = view.spec;
     let mut ports: Map<String, Value> = spec.exposed.iter().map(|port| (port.clone(), Value::Null)).collect();
-    for (port, address) in view.bound {
-        let key = format!("{}/{}", port.container_port, protocol_word(port.protocol));
-        let binding = json!({ "HostIp": address.ip().to_string(), "HostPort": address.port().to_string() });
+    for bound in view.bound {
+        let key = format!("{}/{}", bound.container_port, protocol_word(bound.protocol));
+        let binding = json!({ "HostIp": bound.host_ip.to_string(), "HostPort": bound.host_port.to_string() });
         match ports.get_mut(&key) {
             Some(Value::Array(list)) => list.push(binding),
             _ => {

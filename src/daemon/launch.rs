@@ -1,16 +1,16 @@
 //! Starting one container: namespace, addresses, DNS and shim side by side, then its process.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::Parts;
-use crate::engine::{Shim, ShimFds, ShimNotice, Upstream};
+use crate::engine::{Bound, Shim, ShimFds, ShimNotice, Upstream};
 use crate::host::HostError;
 use crate::net::Record;
-use crate::spec::{ContainerSpec, NetworkSpec, PublishedPort};
+use crate::spec::{ContainerSpec, NetworkSpec};
 
 /// What stays as long as a container is up, also while its process is started again.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(super) struct Sandbox {
     /// Its network namespace; `None` with the host's.
     pub netns: Option<Arc<OwnedFd>>,
     /// Sockets that stand open on the host.
-    pub bound: Vec<(PublishedPort, SocketAddr)>,
+    pub bound: Vec<Bound>,
 }
 
 /// A started container.
@@ -81,9 +81,9 @@ pub(super) async fn prepare(
         if spec.ports.is_empty() {
             return Ok(Vec::new());
         }
-        let upstream = spec.endpoints.first().map(|endpoint| Upstream {
-            address: endpoint.address,
-            address6: endpoint.address6,
+        let upstream = spec.endpoints.first().map_or_else(Upstream::default, |endpoint| Upstream {
+            v4: Some(endpoint.address),
+            v6: endpoint.address6,
         });
         Ok::<_, HostError>(shim.publish(spec.ports.clone(), upstream).await?)
     };

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use super::container::label_of;
 use super::http::Sink;
 use super::state::Input;
 use super::machine::Machine;
 use super::{Daemon, project_record};
-use crate::api::{DownRequest, PullRequest, ServicesRequest, UpRequest};
-use crate::compose::model::{Condition, Project, PullPolicy};
+use crate::api::{self, DownRequest, PullRequest, ServicesRequest, UpRequest};
+use crate::compose::model::{Project, PullPolicy};
 use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
 use crate::ids::{ProjectName, ServiceName};
 use crate::image::ImageError;
-use crate::plan::{self, HostFacts, ImageInfo, Inputs, Observed, Plan, ServicesAction, Wait};
+use crate::plan::{self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, Plan, Services, Wait, labels};
 
 /// Steps of one plan that run at the same time: enough to hide waits, few enough that two
 /// cores are not thrashed by hundreds of half-started containers.
@@ -54,11 +55,16 @@ impl Daemon {
                 services: &request.services,
                 scale: &request.scale,
                 no_deps: request.no_deps,
-                recreate: request.recreate,
+                recreate: match request.recreate {
+                    api::Recreate::Diverged => plan::Recreate::Diverged,
+                    api::Recreate::Force => plan::Recreate::Force,
+                    api::Recreate::Never => plan::Recreate::Never,
+                },
                 remove_orphans: request.remove_orphans,
                 ignore_orphans: request.ignore_orphans,
                 renew_anon_volumes: request.renew_anon_volumes,
                 start: request.start,
+                wait: request.wait,
                 timeout: request.timeout.map(Duration::from_secs),
                 seed: self.seed(),
                 host: &facts,
@@ -70,11 +76,11 @@ impl Daemon {
         {
             return vec![failed("keep the project's definition", HostError::new(error))];
         }
-        let mut failures = self.apply(plan, &sink, true).await;
-        if failures.is_empty() && request.wait && request.start {
-            failures = self.wait_ready(&request, &selected, &sink).await;
+        let limit = request.wait_timeout.filter(|_| request.wait).map_or(Duration::MAX, Duration::from_secs);
+        match tokio::time::timeout(limit, self.apply(plan, &sink, true)).await {
+            Ok(failures) => failures,
+            Err(_) => vec![failure("wait for the services", format!("not ready after {} s", limit.as_secs()))],
         }
-        failures
     }
 
     /// Stops and removes a project, or some of its services.
@@ -87,10 +93,20 @@ impl Daemon {
         let _turn = self.turn(&name, &sink).await;
         let observed = self.observe().await;
         let project = project_record::read(&self.parts.paths, &name);
-        let plan = plan::plan_down(&name, project.as_ref(), &request, &observed);
+        let plan = plan::plan_down(
+            &Down {
+                project: &name,
+                services: &request.services,
+                known: request.known.as_deref(),
+                remove_orphans: request.remove_orphans,
+                volumes: request.volumes,
+                timeout: request.timeout.map(Duration::from_secs),
+            },
+            &observed,
+        );
         let whole = request.services.is_empty();
         let mut failures = self.apply(plan, &sink, false).await;
-        if whole && failures.is_empty() && !self.observe().await.containers.iter().any(|c| c.project() == name.as_str())
+        if whole && failures.is_empty() && !self.observe().await.containers.iter().any(|c| label_of(&c.spec, labels::PROJECT) == name.as_str())
         {
             if let Err(error) = project_record::remove(&self.parts.paths, &name) {
                 failures.push(failed("forget the project's definition", HostError::new(error)));
@@ -108,15 +124,27 @@ impl Daemon {
     pub(super) async fn services(
         self: Arc<Self>,
         name: ProjectName,
-        action: ServicesAction,
+        action: Action,
         request: ServicesRequest,
         sink: Sink,
     ) -> Vec<Failure> {
         let _turn = self.turn(&name, &sink).await;
         let observed = self.observe().await;
-        let project = project_record::read(&self.parts.paths, &name);
-        let plan = plan::plan_services(action, &name, project.as_ref(), &request, &observed);
-        self.apply(plan, &sink, matches!(action, ServicesAction::Start)).await
+        let plan = plan::plan_services(
+            action,
+            &Services {
+                project: &name,
+                services: &request.services,
+                timeout: request.timeout.map(Duration::from_secs),
+                signal: request.signal,
+                stop: request.stop,
+                volumes: request.volumes,
+                no_deps: request.no_deps,
+                wait: request.wait,
+            },
+            &observed,
+        );
+        self.apply(plan, &sink, matches!(action, Action::Start)).await
     }
 
     /// Fetches images side by side.
@@ -175,54 +203,6 @@ impl Daemon {
             watcher.abort();
         }
         outcome.failures
-    }
-
-    /// Waits until every selected service runs, is healthy or (one-shot) has ended well.
-    async fn wait_ready(
-        self: &Arc<Self>,
-        request: &UpRequest,
-        selected: &BTreeSet<ServiceName>,
-        sink: &Sink,
-    ) -> Vec<Failure> {
-        let observed = self.observe().await;
-        let mut waits: BTreeMap<&ServiceName, Vec<_>> = BTreeMap::new();
-        for container in &observed.containers {
-            if container.project() == request.project.name.as_str()
-                && let Some(service) = selected.get(container.service())
-            {
-                waits.entry(service).or_default().push((&container.spec.id, container));
-            }
-        }
-        let all = waits.into_iter().map(|(service, containers)| {
-            let healthy = containers.iter().any(|(_, c)| c.spec.healthcheck.is_some());
-            let wait = Wait {
-                service: service.clone(),
-                containers: containers.iter().map(|(id, c)| ((*id).clone(), c.spec.name.clone())).collect(),
-                condition: if healthy { Condition::ServiceHealthy } else { Condition::ServiceStarted },
-                required: true,
-            };
-            async move {
-                let names: Vec<_> = wait.containers.iter().map(|(_, name)| name.clone()).collect();
-                for name in &names {
-                    progress(sink, Resource::Container(name.clone()), Status::Waiting, "");
-                }
-                let result = self.await_condition(&wait).await;
-                for name in names {
-                    let (status, detail) = match &result {
-                        Ok(()) => (Status::Healthy, String::new()),
-                        Err(error) => (Status::Error, error.to_string()),
-                    };
-                    progress(sink, Resource::Container(name), status, &detail);
-                }
-                result.err().map(|error| failed(&format!("wait for service {:?}", wait.service.as_str()), error))
-            }
-        });
-        let all = futures_util::future::join_all(all);
-        let limit = request.wait_timeout.map_or(Duration::MAX, Duration::from_secs);
-        match tokio::time::timeout(limit, all).await {
-            Ok(results) => results.into_iter().flatten().collect(),
-            Err(_) => vec![failure("wait for the services", format!("not ready after {} s", limit.as_secs()))],
-        }
     }
 
     /// Returns the images of the selected services, fetched where the policy says so.
@@ -312,13 +292,17 @@ impl Daemon {
     /// Returns what the planner must know of the host.
     async fn facts(&self) -> Result<HostFacts, HostError> {
         let used_subnets = self.parts.net.used_subnets().await.map_err(HostError::new)?;
-        Ok(HostFacts { used_subnets, host_gateway: self.parts.net.host_address(), ..HostFacts::default() })
+        Ok(HostFacts { used_subnets, pool: plan::default_pool(), host_gateway: self.parts.net.host_address().map(Into::into) })
     }
 
     /// Returns everything as it is now.
     pub(super) async fn observe(&self) -> Observed {
         let mut observed: Observed = self.ask(Input::Observe).await;
         observed.volumes = self.parts.volumes.list();
+        let standing = self.parts.net.observe().await.map_or_else(|_| Default::default(), |net| net.bridges);
+        for network in &mut observed.networks {
+            network.alive = standing.contains_key(&network.spec.bridge);
+        }
         observed
     }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::container::{label, label_of};
+use super::container::label_of;
 use super::state::{Input, State};
 use super::{Daemon, inspect, project_record, summary};
 use crate::api::{ApiError, ContainerSummary, ProjectSummary, ShimAddress};
 use crate::event::Event;
 use crate::ids::{ContainerId, ProjectName};
+use crate::plan::labels;
 
 impl Daemon {
     /// Answers a question between two inputs of the state's owner.
@@ -25,7 +26,7 @@ impl Daemon {
     pub(super) async fn summaries(&self, project: Option<ProjectName>) -> Vec<ContainerSummary> {
         let mut list = self
             .read(move |state| {
-                let wanted = |spec: &_| project.as_ref().is_none_or(|p| label_of(spec, label::PROJECT) == p.as_str());
+                let wanted = |spec: &_| project.as_ref().is_none_or(|p| label_of(spec, labels::PROJECT) == p.as_str());
                 let entries = state.containers.values_mut().filter(|e| wanted(&e.spec));
                 entries.map(|entry| summary::summary(&entry.view())).collect::<Vec<_>>()
             })

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Parts;
-use super::container::{HealthView, ProbeRecord, View, label, label_of};
+use super::container::{HealthView, ProbeRecord, View, label_of};
 use super::launch::{self, Launched, Namespace, Sandbox};
 use super::presence::{Presence, Reason};
 use crate::engine::{ExitStatus, ShimNotice};
@@ -18,7 +18,7 @@ use crate::event::{Action, Event};
 use crate::host::HostError;
 use crate::ids::{ContainerId, NetworkName, ProjectName};
 use crate::lifecycle::{self, Command, Replica};
-use crate::plan::{Observed, ObservedContainer, Wait};
+use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait, labels};
 use crate::spec::{ContainerSpec, NetworkSpec};
 
 type Reply = oneshot::Sender<Result<(), HostError>>;
@@ -520,27 +520,27 @@ impl State {
         }
         let event = Event::Container {
             time_ns: super::now_ns(),
-            project: ProjectName::new(label_of(spec, label::PROJECT)),
-            service: label_of(spec, label::SERVICE).to_owned(),
+            project: ProjectName::new(label_of(spec, labels::PROJECT)),
+            service: label_of(spec, labels::SERVICE).to_owned(),
             name: spec.name.clone(),
             id: id.clone(),
             action,
         };
         self.subscribers.retain(|(project, sink)| match project {
-            Some(project) if project.as_str() != label_of(spec, label::PROJECT) => !sink.is_closed(),
+            Some(project) if project.as_str() != label_of(spec, labels::PROJECT) => !sink.is_closed(),
             _ => sink.send(event.clone()).is_ok(),
         });
     }
 
     fn observed(&self) -> Observed {
         let containers = self.containers.values().map(|entry| ObservedContainer {
-            spec: Arc::clone(&entry.spec),
+            spec: ContainerSpec::clone(&entry.spec),
             state: entry.replica.state(),
             health: entry.replica.health(),
         });
         Observed {
             containers: containers.collect(),
-            networks: self.networks.values().cloned().collect(),
+            networks: self.networks.values().map(|spec| ObservedNetwork { spec: spec.clone(), alive: false }).collect(),
             volumes: Vec::new(),
         }
     }

@@ -1,9 +1,9 @@
 //! What `ps` shows of a container; pure.
 
-use super::container::{View, label, label_of};
+use super::container::{View, label_of};
 use crate::api::{ContainerSummary, Publisher};
 use crate::ids::ProjectName;
-use crate::lifecycle::HealthStatus;
+use crate::plan::labels;
 use crate::spec::{MountKind, Protocol};
 
 /// Returns the line of `ps` for a container.
@@ -13,15 +13,15 @@ pub fn summary(view: &View<'_>) -> ContainerSummary {
     ContainerSummary {
         id: spec.id.clone(),
         name: spec.name.clone(),
-        project: ProjectName::new(label_of(spec, label::PROJECT)),
-        service: label_of(spec, label::SERVICE).to_owned(),
-        number: label_of(spec, label::NUMBER).parse().unwrap_or(1),
-        one_off: label_of(spec, label::ONE_OFF) == "True",
+        project: ProjectName::new(label_of(spec, labels::PROJECT)),
+        service: label_of(spec, labels::SERVICE).to_owned(),
+        number: label_of(spec, labels::NUMBER).parse().unwrap_or(1),
+        one_off: label_of(spec, labels::ONE_OFF) == "True",
         image: spec.image.reference.clone(),
         command: spec.argv.clone(),
         created: seconds(view.created_ns),
         state: view.state.to_owned(),
-        health: view.health.as_ref().map_or("", |h| health_word(h.status)).to_owned(),
+        health: view.health.as_ref().map_or("", |h| h.status.word()).to_owned(),
         exit_code: if view.state == "running" { 0 } else { view.exit_code },
         since: if running { view.started_ns } else { view.finished_ns.or(view.started_ns) }.map(seconds),
         restarts: view.restarts,
@@ -46,11 +46,11 @@ fn publishers(view: &View<'_>) -> Vec<Publisher> {
     let mut list: Vec<_> = view
         .bound
         .iter()
-        .map(|(port, address)| Publisher {
-            url: address.ip().to_string(),
-            target_port: port.container_port,
-            published_port: address.port(),
-            protocol: protocol_word(port.protocol).to_owned(),
+        .map(|bound| Publisher {
+            url: bound.host_ip.to_string(),
+            target_port: bound.container_port,
+            published_port: bound.host_port,
+            protocol: protocol_word(bound.protocol).to_owned(),
         })
         .collect();
     list.sort_by(|a, b| (a.target_port, &a.protocol, &a.url).cmp(&(b.target_port, &b.protocol, &b.url)));
@@ -62,15 +62,6 @@ pub fn protocol_word(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
-    }
-}
-
-/// Returns Docker's word for a health state.
-pub fn health_word(status: HealthStatus) -> &'static str {
-    match status {
-        HealthStatus::Starting => "starting",
-        HealthStatus::Healthy => "healthy",
-        HealthStatus::Unhealthy => "unhealthy",
     }
 }
 
