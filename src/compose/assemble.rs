@@ -110,6 +110,14 @@ impl Assembly<'_> {
     /// Replaces `extends` of a service by what it stands for (spec row `svc-extends`).
     fn extend(&mut self, services: &mut Services<'_>, name: &str, chain: &mut Vec<(PathBuf, String)>) {
         services.prepare(name, self);
+        let link = (services.file.to_owned(), name.to_owned());
+        if chain.contains(&link) || chain.len() >= MAX_CHAIN {
+            let names: Vec<&str> = chain.iter().map(|(_, name)| name.as_str()).chain([name]).collect();
+            let message = format!("services extend each other in a circle: {}", names.join(" -> "));
+            let place = services.map.get(name).and_then(Node::key_or_span);
+            self.diagnostics.push(Diagnostic::error(message, place));
+            return;
+        }
         let Some(service) = services.map.get_mut(name) else { return };
         let Some(extends) = service.as_map_mut().and_then(|map| map.shift_remove("extends")) else { return };
         if extends.mark == Mark::Reset {
@@ -123,13 +131,6 @@ impl Assembly<'_> {
             return;
         };
         let place = extends.get("service").and_then(|node| node.span.clone());
-        let link = (services.file.to_owned(), name.to_owned());
-        if chain.contains(&link) || chain.len() >= MAX_CHAIN {
-            let names: Vec<&str> = chain.iter().map(|(_, name)| name.as_str()).chain([name]).collect();
-            let message = format!("services extend each other in a circle: {}", names.join(" -> "));
-            self.diagnostics.push(Diagnostic::error(message, extends.key_or_span()));
-            return;
-        }
         chain.push(link);
         let found = match extends.get("file") {
             Some(file) => self.foreign_service(services, file, &target, place, name, chain),

@@ -305,6 +305,8 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
                 }
             }
         }
+        // What is printed as a template keeps the form it was written in.
+        Value::List(_) if cx.raw => list(node, &Shape::Text, Twice::Once, path, cx),
         Value::List(items) => {
             let mut map = Map::with_capacity(items.len());
             for (index, mut item) in std::mem::take(items).into_iter().enumerate() {

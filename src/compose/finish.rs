@@ -12,7 +12,9 @@ pub(crate) fn finish(node: &mut Node, shape: &Shape) {
             for field in table.fields {
                 let Some(value) = map.get_mut(field.name) else { continue };
                 finish(value, &field.shape);
-                if field.print == Print::Filled && says_nothing(value, &field.shape) || value.is_null() && field.print != Print::Always {
+                if field.print == Print::Never {
+                    map.shift_remove(field.name);
+                } else if field.print == Print::Filled && says_nothing(value, &field.shape) || value.is_null() && field.print != Print::Always {
                     map.shift_remove(field.name);
                 }
             }

@@ -71,17 +71,18 @@ pub fn load(options: &LoadOptions) -> Loaded {
     loaded.dependency_spans = dependency_spans(&whole);
     loaded.unsupported = unsupported::unsupported(&whole);
     if !failed(&diagnostics) {
-        loaded.project = bind::project(&whole, &disabled, &name, &world.folder, paths, &mut diagnostics);
-    }
-    if !failed(&diagnostics) {
+        // What only the value's own grammar tells stops a project from running, not from being printed.
+        let mut grammar = Vec::new();
+        let project = bind::project(&whole, &disabled, &name, &world.folder, paths, &mut grammar);
+        loaded.project = project.filter(|_| !failed(&grammar));
+        loaded.unsupported = tidy(grammar.into_iter().chain(std::mem::take(&mut loaded.unsupported)).collect());
+
         profiles::select(&mut whole, &options.services);
         profiles::prune(&mut whole);
         finish::finish(&mut whole, &Shape::Object(&TOP));
         restore_services(&mut whole);
         finish::escape(&mut whole);
         loaded.tree = Some(whole);
-    } else {
-        loaded.project = None;
     }
     loaded.diagnostics = tidy(diagnostics);
     loaded

@@ -56,7 +56,29 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
                 dedupe(below, twice(shape));
             }
         },
+        (below, above) if matches!(shape, Shape::KeyValues(_)) => {
+            // Only where variables are not replaced do lists live this long.
+            let (Some(mut items), Some(more)) = (key_value_list(below), key_value_list(&above)) else { return };
+            items.extend(more);
+            dedupe(&mut items, Twice::Once);
+            *below = Value::List(items);
+        }
         (_, value) => *base = Node { value, ..over },
+    }
+}
+
+fn key_value_list(value: &Value) -> Option<Vec<Node>> {
+    match value {
+        Value::List(items) => Some(items.clone()),
+        Value::Map(map) => Some(
+            map.iter()
+                .map(|(key, node)| match node.as_text() {
+                    Some(text) => node.with(Value::Text(format!("{key}={text}"))),
+                    None => node.with(Value::Text(key.clone())),
+                })
+                .collect(),
+        ),
+        _ => None,
     }
 }
 
@@ -93,6 +115,7 @@ fn long(shape: &Shape) -> &Shape {
 
 fn twice(shape: &Shape) -> Twice {
     match *shape {
+        Shape::KeyValues(_) => Twice::Once,
         Shape::Texts(twice) | Shape::Labels(twice) | Shape::TextOrTexts(twice) | Shape::List(_, twice) => twice,
         _ => Twice::Keep,
     }

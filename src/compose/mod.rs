@@ -118,7 +118,9 @@ pub struct Loaded {
     pub tree: Option<Node>,
     /// Errors and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// What is legal but not in force when the project runs; `config` does not show these.
+    /// What matters only when the project runs, so `config` does not show it: warnings about
+    /// attributes that are not in force, and errors for what cannot run (then `project` is `None`
+    /// or must not be started).
     pub unsupported: Vec<Diagnostic>,
     /// Places of `depends_on` (and implied) edges, by (service, dependency).
     pub dependency_spans: HashMap<(String, String), Span>,

@@ -134,6 +134,7 @@ struct Key {
     text: String,
     span: Span,
     merge: bool,
+    plain: bool,
 }
 
 type Stop = Box<Diagnostic>;
@@ -154,8 +155,7 @@ impl Reader<'_> {
             match event {
                 Event::Scalar(text, style, anchor, tag) => {
                     let node = self.scalar(&text, style, tag.as_deref(), span);
-                    let plain_merge = style == ScalarStyle::Plain && text == "<<";
-                    self.take(node, anchor, plain_merge)?;
+                    self.take(node, anchor, style == ScalarStyle::Plain)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
                     self.open(Content::List(Vec::new()), anchor, span, tag.as_deref())?;
@@ -218,7 +218,7 @@ impl Reader<'_> {
     }
 
     /// Puts a finished node where it belongs: as a key, a value, an item or a document.
-    fn take(&mut self, mut node: Node, anchor: usize, plain_merge: bool) -> Result<(), Stop> {
+    fn take(&mut self, mut node: Node, anchor: usize, plain: bool) -> Result<(), Stop> {
         if anchor > 0 {
             self.count(&node)?;
             self.anchors.insert(anchor, node.clone());
@@ -234,17 +234,20 @@ impl Reader<'_> {
                 None => {
                     let span = node.span.clone().unwrap_or_else(|| empty(self.source));
                     match node.value {
-                        Value::Text(text) => *key = Some(Key { text, span, merge: plain_merge }),
+                        Value::Text(text) => *key = Some(Key { merge: plain && text == "<<", text, span, plain }),
                         _ => {
                             let message = format!("a key must be a string, this is {}", node.kind());
                             let written = self.source.text.get(span.start..span.end).unwrap_or_default().trim();
                             let help = format!("put it in quotes: \"{written}\"");
                             self.diagnostics.push(Diagnostic::error(message, span.clone()).help(help));
-                            *key = Some(Key { text: format!("\0{}", span.start), span, merge: false });
+                            *key = Some(Key { text: format!("\0{}", span.start), span, merge: false, plain });
                         }
                     }
                 }
-                Some(key) => {
+                Some(mut key) => {
+                    if node.is_null() && key.plain && colon_belongs_to_key(&key.span) {
+                        key.text.push(':');
+                    }
                     let first = if key.merge { merge.as_ref() } else { map.get(&key.text) };
                     if let Some(first) = first.and_then(|node| node.key.clone()) {
                         self.diagnostics.push(
@@ -309,6 +312,12 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Returns true for `{key:}`: the reference's reader takes a colon that no blank follows as part
+/// of the key.
+fn colon_belongs_to_key(key: &Span) -> bool {
+    matches!(key.source.text.as_bytes().get(key.end..), Some([b':', b'}' | b',' | b']', ..]))
 }
 
 fn size(node: &Node) -> usize {

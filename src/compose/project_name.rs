@@ -48,6 +48,9 @@ pub(crate) fn project_name(
             }
             return Some(name);
         }
+        let help = "give a variable a default: ${NAME:-value}";
+        diagnostics.push(Diagnostic::error("the project's name must not be empty", node.span).help(help));
+        return None;
     }
     let folder = world.folder.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
     let name = normalized(&folder);

@@ -11,7 +11,7 @@ use crate::compose::model::{
     StaticAddresses, Ulimit, VolumeMount, VolumeMountKind,
 };
 use crate::compose::tree::{Map, Node, Value};
-use crate::compose::units;
+use crate::compose::{paths, units};
 use crate::ids::ServiceName;
 use crate::spec::{PortRange, Protocol, Resources, RestartPolicy};
 
@@ -113,12 +113,12 @@ impl Binder<'_> {
 
     fn mounts(&mut self, node: &Node) -> Vec<VolumeMount> {
         let items = node.get("volumes").and_then(Node::as_list).unwrap_or_default();
-        let mut mounts: Vec<VolumeMount> = items.iter().filter_map(mount).collect();
+        let mut mounts: Vec<VolumeMount> = items.iter().filter_map(mount).map(undo_drive_letter).collect();
         for item in node.get("tmpfs").and_then(Node::as_list).unwrap_or_default() {
             mounts.extend(self.tmpfs(item));
         }
         for item in items.iter().filter_map(|item| item.get("target")) {
-            if item.as_text().is_some_and(|target| !target.starts_with('/')) {
+            if item.as_text().is_some_and(|target| !target.starts_with('/') && !paths::is_windows_drive(target)) {
                 let target = item.as_text().unwrap_or_default();
                 self.error(item, format!("the mount target {target:?} is not an absolute path"));
             }
@@ -215,7 +215,7 @@ impl Binder<'_> {
         if let Some(policy) = node.get("deploy").and_then(|deploy| deploy.get("restart_policy")) {
             let attempts = policy.get("max_attempts").and_then(Node::as_int).and_then(|n| u32::try_from(n).ok());
             return match policy.get("condition").and_then(Node::as_text) {
-                None | Some("any" | "") => RestartPolicy::Always,
+                None | Some("any" | "always" | "") => RestartPolicy::Always,
                 Some("none") => RestartPolicy::No,
                 Some("on-failure") => RestartPolicy::OnFailure(attempts.filter(|n| *n > 0)),
                 Some(other) => {
@@ -398,6 +398,19 @@ fn mount(node: &Node) -> Option<VolumeMount> {
         _ => return None,
     };
     Some(VolumeMount { target: text(node, "target")?, read_only: flag(node, "read_only"), kind })
+}
+
+/// The short form reads `v:/data` as a folder on drive V, as the reference does; here it can only
+/// be the volume `v`.
+fn undo_drive_letter(mut mount: VolumeMount) -> VolumeMount {
+    if let VolumeMountKind::Volume { source, .. } = &mut mount.kind
+        && source.is_none()
+        && paths::is_windows_drive(&mount.target)
+    {
+        *source = Some(mount.target[..1].to_owned());
+        mount.target.drain(..2);
+    }
+    mount
 }
 
 fn network_mode(node: &Node) -> Option<NetworkMode> {

@@ -152,6 +152,8 @@ pub(crate) enum Print {
     Filled,
     /// The empty value, where it was given.
     Given,
+    /// Nothing, ever; the reference forgets it.
+    Never,
     /// Null or the empty mapping even where it was not given; JSON only.
     Always,
 }
@@ -216,6 +218,11 @@ impl Field {
 
     const fn always(mut self) -> Self {
         self.print = Print::Always;
+        self
+    }
+
+    const fn never(mut self) -> Self {
+        self.print = Print::Never;
         self
     }
 

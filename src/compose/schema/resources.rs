@@ -29,7 +29,7 @@ pub(super) static IPAM: Object = Object {
     fields: &[
         field("driver", Shape::Text),
         field("config", Shape::List(&Shape::Object(&POOL), Twice::Keep)).merge(Merge::Ipam),
-        field("options", Shape::Options).unused("there is only the default driver"),
+        field("options", Shape::Options).never().unused("there is only the default driver"),
     ],
 };
 
