@@ -1,0 +1,6 @@
+//! The command line as a user meets it: arguments in, text and exit status out.
+
+mod engine;
+mod env;
+mod everyday;
+mod operations;
