@@ -3,4 +3,5 @@
 mod engine;
 mod env;
 mod everyday;
+mod foreground;
 mod operations;

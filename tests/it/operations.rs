@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::engine::{FakeEngine, Script};
 use crate::env::TestEnv;
 
-fn summary(name: &str, service: &str, state: &str) -> Value {
+pub(crate) fn summary(name: &str, service: &str, state: &str) -> Value {
     json!({
         "id": "ab".repeat(32), "name": name, "project": "demo", "service": service, "number": 1, "one_off": false,
         "image": "redis:7", "command": ["redis-server"], "created": 0, "state": state, "health": "", "exit_code": 0,
@@ -19,7 +19,7 @@ fn summary(name: &str, service: &str, state: &str) -> Value {
     })
 }
 
-fn log(container: &str, stream: &str, text: &str) -> Option<String> {
+pub(crate) fn log(container: &str, stream: &str, text: &str) -> Option<String> {
     let service = container.split('-').nth(1).unwrap();
     let line = json!({
         "container": container, "service": service, "number": 1, "stream": stream,
@@ -28,15 +28,15 @@ fn log(container: &str, stream: &str, text: &str) -> Option<String> {
     Some(format!("{line}\n"))
 }
 
-fn event(event: Value) -> Option<String> {
+pub(crate) fn event(event: Value) -> Option<String> {
     Some(format!("{event}\n"))
 }
 
-fn progress(kind: &str, name: &str, status: &str) -> Option<String> {
+pub(crate) fn progress(kind: &str, name: &str, status: &str) -> Option<String> {
     event(json!({ "event": "progress", "resource": { "kind": kind, "name": name }, "status": status }))
 }
 
-fn done(errors: Value) -> Option<String> {
+pub(crate) fn done(errors: Value) -> Option<String> {
     event(json!({ "event": "done", "errors": errors }))
 }
 
