@@ -33,6 +33,8 @@ pub(crate) struct Session<'a> {
     pub(crate) request: &'a UpRequest,
     /// Services whose output is shown.
     pub(crate) attached: Vec<ServiceName>,
+    /// Services whose end is waited for.
+    pub(crate) scope: Vec<ServiceName>,
     pub(crate) abort: Abort,
     /// The service whose exit status becomes ours.
     pub(crate) exit_code_from: Option<ServiceName>,
@@ -53,15 +55,25 @@ pub(crate) async fn run(context: &Context, client: &Client, session: Session<'_>
     let project = &session.request.project.name;
     let began = now_ns();
     let mut events: Lines<Event> = client.follow(&format!("/v1/events?project={}", escape(project.as_str()))).await?;
-    if !converge(context, client, &session, &mut interrupts).await? {
-        stop_quietly(context, client, &session, &mut interrupts).await?;
-        return Err(Error::Status(INTERRUPTED));
-    }
+    let replaced;
+    let client = match converge(context, client, &session, &mut interrupts).await? {
+        Converged::Up => client,
+        Converged::UpByNewEngine(new) => {
+            events = new.follow(&format!("/v1/events?project={}", escape(project.as_str()))).await?;
+            replaced = new;
+            &replaced
+        }
+        Converged::Interrupted => {
+            stop_quietly(context, client, &session, &mut interrupts).await?;
+            return Err(Error::Status(INTERRUPTED));
+        }
+    };
     let services = session.request.project.services.keys().map(ToString::to_string).collect();
     let mut watch = Watch {
         printer: LogPrinter::new(session.style.clone(), project.as_str(), services),
         project: project.to_string(),
         attached: session.attached.clone(),
+        scope: session.scope.clone(),
         alive: BTreeSet::new(),
         codes: BTreeMap::new(),
         exits: Vec::new(),
@@ -74,9 +86,9 @@ pub(crate) async fn run(context: &Context, client: &Client, session: Session<'_>
             watch.printer.expect(&container.name);
             names.push(short_name(&container.name, project.as_str()).to_owned());
         }
-        // One that ended during the converging has an event waiting in the stream; until that
-        // is read it counts as alive.
-        if runs || (container.state == "exited" && container.since.is_some_and(|s| s >= began / 1_000_000_000)) {
+        // Events that wait in the stream are older than this list, but the last one of each
+        // container leaves it in the state of the list.
+        if runs && watch.counts(&container.service) {
             watch.alive.insert(container.name.clone());
         }
     }
@@ -98,33 +110,40 @@ pub(crate) async fn run(context: &Context, client: &Client, session: Session<'_>
     watch.run(context, client, &session, &mut events, &mut logs, &mut interrupts).await
 }
 
-/// Brings the project up; `false` when Ctrl-C came in between.
+enum Converged {
+    Up,
+    /// The engine was lost in between.
+    UpByNewEngine(Client),
+    Interrupted,
+}
+
+/// Brings the project up.
 async fn converge(
     context: &Context,
     client: &Client,
     session: &Session<'_>,
     interrupts: &mut Interrupts,
-) -> Result<bool> {
+) -> Result<Converged> {
     let path = project_path(&session.request.project.name, "up");
     let mut operation = Operation::new(context, "up", Notes::Show);
     let first = tokio::select! {
         done = operation.drive(client, &path, session.request) => done,
         () = interrupts.next() => {
             operation.reporter.finish();
-            return Ok(false);
+            return Ok(Converged::Interrupted);
         }
     };
-    let failures = match first {
+    let (failures, outcome) = match first {
         Err(err) if err.lost() => {
             operation.reporter.clear();
             context.ui.warn("the engine ended in the middle; starting it again to go on");
             let client = context.connect().await?;
-            operation.drive(&client, &path, session.request).await?
+            (operation.drive(&client, &path, session.request).await?, Converged::UpByNewEngine(client))
         }
-        other => other?,
+        other => (other?, Converged::Up),
     };
     operation.reporter.finish();
-    if failures.is_empty() { Ok(true) } else { Err(Error::Failures(failures)) }
+    if failures.is_empty() { Ok(outcome) } else { Err(Error::Failures(failures)) }
 }
 
 /// Stops what was started before anything is attached; a second Ctrl-C leaves at once.
@@ -159,6 +178,7 @@ struct Watch {
     printer: LogPrinter,
     project: String,
     attached: Vec<ServiceName>,
+    scope: Vec<ServiceName>,
     /// Containers that run or will be started again, by name.
     alive: BTreeSet<String>,
     /// Exit status of each container that ended, with its service.
@@ -296,6 +316,9 @@ impl Watch {
     /// Takes an event; returns service and exit status of a container that ended for good.
     fn take(&mut self, event: Event) -> Option<(String, i32)> {
         let Event::Container { name, service, action, .. } = event else { return None };
+        if !self.counts(&service) {
+            return None;
+        }
         match action {
             Action::Start => {
                 self.printer.expect(&name);
@@ -317,6 +340,11 @@ impl Watch {
             }
             Action::Create | Action::Stop | Action::Health { .. } => None,
         }
+    }
+
+    /// Tells whether a service is one that this `up` is about.
+    fn counts(&self, service: &str) -> bool {
+        self.scope.iter().any(|s| s.as_str() == service)
     }
 
     /// Shows the ends of containers whose output is shown.

@@ -140,7 +140,7 @@ fn check_services(named: &[String], known: &[ServiceName]) -> Result<()> {
             .filter(|(distance, k)| *distance <= 2.max(k.as_str().len() / 3))
             .min();
         return Err(match near {
-            Some((_, near)) => error.hint(format!("did you mean {near:?}?")),
+            Some((_, near)) => error.hint(format!("did you mean \"{near}\"?")),
             None if known.is_empty() => error.hint("the file has no services"),
             None => {
                 let names: Vec<&str> = known.iter().map(ServiceName::as_str).collect();

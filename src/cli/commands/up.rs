@@ -1,5 +1,7 @@
 //! `stack up`: converge, and in the foreground show what the containers say until they end.
 
+use std::collections::HashMap;
+
 use clap::{ArgAction, Args};
 
 use super::create::ConvergeArgs;
@@ -11,6 +13,7 @@ use crate::cli::foreground::{self, Abort, Session};
 use crate::cli::operation::{self, Notes, grace};
 use crate::cli::project;
 use crate::cli::render::logs::Style;
+use crate::compose::model::Project;
 use crate::graph::Graph;
 use crate::ids::ServiceName;
 
@@ -102,7 +105,8 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
             return Err(Error::user(format!("no such service: {name}")));
         }
     }
-    let attached = attached(args, &project);
+    let scope = scope(args, &project);
+    let attached = attached(args, &project, &scope);
     let foreground = !(args.detach || args.wait || args.no_start);
     let request = UpRequest {
         no_deps: args.no_deps,
@@ -128,6 +132,7 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
         let session = Session {
             request: &request,
             attached,
+            scope,
             abort,
             exit_code_from,
             style: Style { palette, prefix: !args.no_log_prefix, timestamps: args.timestamps },
@@ -136,17 +141,26 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
     })
 }
 
+/// Returns the services that this `up` is about: all, or those named and their dependencies.
+fn scope(args: &UpArgs, project: &Project) -> Vec<ServiceName> {
+    if args.services.is_empty() {
+        return project.services.keys().cloned().collect();
+    }
+    let named: Vec<ServiceName> = args.services.iter().map(|s| ServiceName::new(s.as_str())).collect();
+    // A project that is run has no cycle: that was checked when it was loaded.
+    match Graph::build(project, &HashMap::new()) {
+        Ok(graph) if !args.no_deps => graph.dependencies_closure(&named),
+        _ => named,
+    }
+}
+
 /// Returns the services whose output is shown.
-fn attached(args: &UpArgs, project: &crate::compose::model::Project) -> Vec<ServiceName> {
+fn attached(args: &UpArgs, project: &Project, scope: &[ServiceName]) -> Vec<ServiceName> {
     let names = |list: &[String]| list.iter().map(|s| ServiceName::new(s.as_str())).collect::<Vec<_>>();
     let mut chosen = if !args.attach.is_empty() {
         names(&args.attach)
-    } else if args.services.is_empty() {
-        project.services.keys().cloned().collect()
-    } else if args.attach_dependencies {
-        let graph = Graph::build(project, &std::collections::HashMap::new()).ok();
-        let named = names(&args.services);
-        graph.map_or_else(|| named.clone(), |g| g.dependencies_closure(&named))
+    } else if args.services.is_empty() || args.attach_dependencies {
+        scope.to_vec()
     } else {
         names(&args.services)
     };
