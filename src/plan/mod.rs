@@ -22,6 +22,11 @@ mod op;
 mod reconcile;
 mod services;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 pub use addresses::default_pool;
 pub use check::check;
 pub use desired::{ImageInfo, healthcheck, signal_number};
