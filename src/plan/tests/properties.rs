@@ -4,13 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Dependencies with their kind, replicas, variant of network and volume, has a healthcheck.
+type Random = (Vec<(usize, u8)>, u32, u8, bool);
+
 /// Services of a random project: each depends on earlier ones only.
-fn services() -> impl Strategy<Value = Vec<(Vec<(usize, u8)>, u32, u8, bool)>> {
+fn services() -> impl Strategy<Value = Vec<Random>> {
     let service = (prop::collection::vec((0usize..8, 0u8..4), 0..3), 0u32..3, 0u8..6, any::<bool>());
     prop::collection::vec(service, 1..8)
 }
 
-fn yaml(services: &[(Vec<(usize, u8)>, u32, u8, bool)]) -> String {
+fn yaml(services: &[Random]) -> String {
     let mut text = String::from("{services: {");
     for (i, (dependencies, replicas, variant, probed)) in services.iter().enumerate() {
         let mut seen = Vec::new();
