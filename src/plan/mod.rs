@@ -25,7 +25,7 @@ mod services;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use addresses::default_pool;
 pub use check::check;

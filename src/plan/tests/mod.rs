@@ -21,8 +21,8 @@ use crate::ids::{Digest, ProjectName, ServiceName};
 use crate::spec::{ContainerSpec, ImageConfig};
 
 /// An engine made of data, and what the user asks of it.
-struct World {
-    observed: Observed,
+pub(crate) struct World {
+    pub(crate) observed: Observed,
     images: BTreeMap<String, ImageInfo>,
     host: HostFacts,
     seed: u64,
@@ -45,7 +45,7 @@ struct Wishes {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = Self {
             observed: Observed::default(),
             images: BTreeMap::new(),
@@ -63,7 +63,7 @@ impl World {
     }
 
     /// Returns the plan of `up`, checked.
-    fn plan(&mut self, yaml: &str) -> Plan {
+    pub(crate) fn plan(&mut self, yaml: &str) -> Plan {
         self.plan_project(&project(yaml))
     }
 
@@ -115,7 +115,7 @@ impl World {
         self.plan(yaml).to_string()
     }
 
-    fn with(mut self, yaml: &str) -> Self {
+    pub(crate) fn with(mut self, yaml: &str) -> Self {
         let plan = self.plan(yaml);
         assert!(plan.errors.is_empty(), "{plan}");
         fake::apply(&plan, &mut self.observed);
@@ -127,7 +127,7 @@ impl World {
         self
     }
 
-    fn down(&self, down: &Down<'_>) -> Plan {
+    pub(crate) fn down(&self, down: &Down<'_>) -> Plan {
         self.checked(plan_down(down, &self.observed))
     }
 
@@ -172,7 +172,7 @@ fn specs(plan: &Plan) -> Vec<&ContainerSpec> {
         .collect()
 }
 
-fn down(project: &ProjectName) -> Down<'_> {
+pub(crate) fn down(project: &ProjectName) -> Down<'_> {
     Down { project, services: &[], known: None, remove_orphans: false, volumes: false, timeout: None }
 }
 
