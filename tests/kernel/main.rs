@@ -1,0 +1,3 @@
+//! Tests that need root and a real kernel: each makes its own world and leaves nothing behind.
+
+mod engine;
