@@ -1,13 +1,65 @@
-//! From Compose files to a typed model, phase by phase.
+//! From Compose files to a typed model, phase by phase, over one tree of nodes that keep the
+//! place they were written at.
+//!
+//! ```text
+//! discover   which files, which environment
+//! parse      text -> tree                      \
+//! interpolate                                   | per file and document
+//! canonical  short forms -> long ones, types    | (`assemble`), also for files
+//! extends                                       | that are included or extended
+//! include                                       |
+//! merge      one file over the other           /
+//! defaults, paths
+//! validate   what the tables ask for
+//! normalize  what a project implies
+//! profiles   services that are enabled
+//! validate   references
+//! env files
+//! bind       tree -> model
+//! finish     tree -> what `config` prints
+//! ```
+//!
+//! What Compose knows stands in the tables of `schema`; the phases walk tree and tables side
+//! by side. Nothing stops at the first mistake: [`load`] is the entry point and returns them all.
 
+mod assemble;
+mod bind;
+mod canonical;
+mod discover;
+mod dotenv;
+mod env_files;
+mod finish;
+mod interpolate;
+mod load;
+mod merge;
 pub mod model;
+mod normalize;
+mod parse;
+mod paths;
+mod profiles;
+mod project_name;
+mod render;
+mod scalar;
+mod schema;
+mod shellwords;
+mod short;
+pub mod template;
 pub mod tree;
+mod units;
+mod unsupported;
+mod validate;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use crate::diag::{Diagnostic, Span};
 use tree::Node;
+
+pub use load::load;
+pub use render::{config_json, config_yaml};
 
 /// What to load and against which world; nothing is read from the process itself.
 #[derive(Debug, Clone)]
@@ -66,7 +118,9 @@ pub struct Loaded {
     pub tree: Option<Node>,
     /// Errors and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// What is legal but not in force when the project runs; `config` does not show these.
+    /// What matters only when the project runs, so `config` does not show it: warnings about
+    /// attributes that are not in force, and errors for what cannot run. With an error among
+    /// them `project` is incomplete and must not be started.
     pub unsupported: Vec<Diagnostic>,
     /// Places of `depends_on` (and implied) edges, by (service, dependency).
     pub dependency_spans: HashMap<(String, String), Span>,
@@ -76,17 +130,3 @@ pub struct Loaded {
     pub environment: BTreeMap<String, String>,
 }
 
-/// Returns the project that the options describe; never panics and never prints.
-pub fn load(_options: &LoadOptions) -> Loaded {
-    Loaded::default()
-}
-
-/// Returns the canonical tree as `config --format json` prints it.
-pub fn config_json(_tree: &Node) -> serde_json::Value {
-    serde_json::Value::Null
-}
-
-/// Returns the canonical tree as `config` prints it.
-pub fn config_yaml(_tree: &Node) -> String {
-    String::new()
-}
