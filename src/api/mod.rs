@@ -15,7 +15,11 @@
 //! | `GET /v1/containers/REF/shim` | | [`ShimAddress`], where `exec` and `attach` talk |
 //! | `GET /v1/images`, `GET /v1/images/REF` | | [`Vec<ImageSummary>`], Docker's image inspect |
 //! | `POST /v1/images/pull` | [`PullRequest`] | events |
+//! | `POST /v1/images/load` | [`LoadRequest`] | events; a note for each image, `Loaded image: REF` |
+//! | `POST /v1/images/import` | [`ImportRequest`] | events; one note, the image's id |
 //! | `DELETE /v1/images/REF` | | 200 or an error |
+//!
+//! `REF` is one segment of the path: a `/` in it is percent-encoded.
 //!
 //! An error is a status of 400 or above with an [`ApiError`] body.
 
@@ -130,6 +134,9 @@ pub struct ServicesRequest {
     pub no_deps: bool,
     /// `start --wait`, and `restart` alike.
     pub wait: bool,
+    /// Bound for `wait`, seconds.
+    #[serde(default)]
+    pub wait_timeout: Option<u64>,
 }
 
 /// One line of `ps`, enough for every format of it.
@@ -255,6 +262,24 @@ pub struct PullRequest {
     pub references: Vec<String>,
     /// Skip those that are there.
     pub missing_only: bool,
+}
+
+/// Read images from an archive on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRequest {
+    /// Absolute path of a `docker save` or OCI archive (compressed or not), or an OCI layout folder.
+    pub path: PathBuf,
+}
+
+/// Make an image from a root file system on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRequest {
+    /// Absolute path of a tar archive (compressed or not) or a folder.
+    pub path: PathBuf,
+    /// Name of the image.
+    pub reference: String,
+    /// Dockerfile instructions that set its configuration, `CMD ["sh"]`.
+    pub changes: Vec<String>,
 }
 
 /// One line of `image ls`.

@@ -1,3 +1,132 @@
-//! From Compose files to a typed model, phase by phase.
+//! From Compose files to a typed model, phase by phase, over one tree of nodes that keep the
+//! place they were written at.
+//!
+//! ```text
+//! discover   which files, which environment
+//! parse      text -> tree                      \
+//! interpolate                                   | per file and document
+//! canonical  short forms -> long ones, types    | (`assemble`), also for files
+//! extends                                       | that are included or extended
+//! include                                       |
+//! merge      one file over the other           /
+//! defaults, paths
+//! validate   what the tables ask for
+//! normalize  what a project implies
+//! profiles   services that are enabled
+//! validate   references
+//! env files
+//! bind       tree -> model
+//! finish     tree -> what `config` prints
+//! ```
+//!
+//! What Compose knows stands in the tables of `schema`; the phases walk tree and tables side
+//! by side. Nothing stops at the first mistake: [`load`] is the entry point and returns them all.
 
+mod assemble;
+mod bind;
+mod canonical;
+mod discover;
+mod dotenv;
+mod env_files;
+mod finish;
+mod interpolate;
+mod load;
+mod merge;
 pub mod model;
+mod normalize;
+mod parse;
+mod paths;
+mod profiles;
+mod project_name;
+mod render;
+mod scalar;
+mod schema;
+mod shellwords;
+mod short;
+pub mod template;
+pub mod tree;
+mod units;
+mod unsupported;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use crate::diag::{Diagnostic, Span};
+use tree::Node;
+
+pub use load::load;
+pub use render::{config_json, config_yaml};
+
+/// What to load and against which world; nothing is read from the process itself.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// `-f`, in order; empty: `COMPOSE_FILE`, else the files are searched for. `-` is `stdin`.
+    pub files: Vec<PathBuf>,
+    /// `-p`.
+    pub project_name: Option<String>,
+    /// `--project-directory`.
+    pub project_directory: Option<PathBuf>,
+    /// `--env-file`, in order.
+    pub env_files: Vec<PathBuf>,
+    /// `--profile`.
+    pub profiles: Vec<String>,
+    /// Folder the command runs in; absolute.
+    pub cwd: PathBuf,
+    /// The process environment.
+    pub environment: BTreeMap<String, String>,
+    /// What `-f -` reads.
+    pub stdin: Option<String>,
+    /// Services named on the command line: their profiles become active.
+    pub services: Vec<String>,
+    /// Replace variables (`--no-interpolate` turns it off).
+    pub interpolate: bool,
+    /// Fill in implied values (`--no-normalize` turns it off).
+    pub normalize: bool,
+    /// Make paths absolute (`--no-path-resolution` turns it off).
+    pub resolve_paths: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            project_name: None,
+            project_directory: None,
+            env_files: Vec::new(),
+            profiles: Vec::new(),
+            cwd: PathBuf::new(),
+            environment: BTreeMap::new(),
+            stdin: None,
+            services: Vec::new(),
+            interpolate: true,
+            normalize: true,
+            resolve_paths: true,
+        }
+    }
+}
+
+/// What loading found.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The model; `None` when there are errors.
+    pub project: Option<model::Project>,
+    /// The canonical tree that `config` prints; `None` when there are errors.
+    pub tree: Option<Node>,
+    /// Errors and warnings, in the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What matters only when the project runs, so `config` does not show it: warnings about
+    /// attributes that are not in force, and errors for what cannot run (then `project` is `None`
+    /// or must not be started).
+    pub unsupported: Vec<Diagnostic>,
+    /// Places of `depends_on` (and implied) edges, by (service, dependency).
+    pub dependency_spans: HashMap<(String, String), Span>,
+    /// Places of the services' keys.
+    pub service_spans: HashMap<String, Span>,
+    /// The environment that variables were taken from (`config --environment`).
+    pub environment: BTreeMap<String, String>,
+}
+

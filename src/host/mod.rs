@@ -1,1 +1,95 @@
-//! (see the map in lib.rs)
+//! The narrow trait that [`apply`](crate::apply) needs of a host, in our words.
+//!
+//! `linux` is the real one; `fake` records calls and answers as a test told it to.
+//!
+//! Every method can run again: a network that is there, a container that runs already, a link
+//! that is gone are successes.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::ids::{ContainerId, VolumeName};
+use crate::plan::Wait;
+use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+
+/// What executes the steps of a plan.
+pub trait Host: Send + Sync + 'static {
+    /// Makes the network's bridge, or repairs what is missing of it.
+    fn ensure_network(&self, spec: &NetworkSpec) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Removes the network's bridge and its record.
+    fn remove_network(&self, spec: &NetworkSpec) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Removes all links of a device group at once, before the containers and networks that
+    /// they belong to are removed.
+    fn remove_links(&self, group: u32) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Makes a named volume.
+    fn ensure_volume(&self, spec: &VolumeSpec) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Removes a volume and its data.
+    fn remove_volume(&self, name: &VolumeName) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Makes a container and its anonymous volumes (`MountKind::Volume { anonymous: true, .. }`)
+    /// where they are not there yet; does not start it.
+    fn create_container(&self, spec: &ContainerSpec) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Starts a container; returns once its process runs.
+    fn start_container(&self, id: &ContainerId) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Asks a container to stop and returns once it has ended; it is killed after `grace`.
+    fn stop_container(
+        &self,
+        id: &ContainerId,
+        signal: i32,
+        grace: Duration,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Sends a signal; returns once it was sent (for SIGKILL: once the container has ended).
+    fn kill_container(&self, id: &ContainerId, signal: i32) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Removes a container that does not run, and these volumes of its own.
+    fn remove_container(
+        &self,
+        id: &ContainerId,
+        volumes: &[VolumeName],
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Waits until the condition holds for all containers, and fails as soon as it cannot hold
+    /// any more (`lifecycle::condition` decides both).
+    fn await_condition(&self, wait: &Wait) -> impl Future<Output = Result<(), HostError>> + Send;
+}
+
+/// Why a step failed, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", chain(.cause.as_ref()))]
+pub struct HostError {
+    cause: Box<dyn Error + Send + Sync>,
+    hint: Option<String>,
+}
+
+impl HostError {
+    /// Returns the failure with its causes.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { cause: cause.into(), hint: None }
+    }
+
+    /// Returns the failure with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Returns the chain of causes joined by `: `, and the advice.
+    pub fn into_parts(self) -> (String, Option<String>) {
+        (chain(self.cause.as_ref()), self.hint)
+    }
+}
+
+/// Returns an error and its causes joined by `: `.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, PublishedPort};
+use super::{Endpoint, HealthcheckSpec, PublishedPort};
 use crate::ids::{ContainerId, Digest, VolumeName};
 
 /// What the engine needs to create and start one container.
@@ -79,6 +79,18 @@ pub struct ContainerSpec {
     pub stop_grace: Duration,
     /// When it is started again.
     pub restart: RestartPolicy,
+    /// How its health is probed; `None` when it is not.
+    #[serde(default)]
+    pub healthcheck: Option<HealthcheckSpec>,
+    /// Ports the image or the file exposes without publishing them, `6379/tcp`.
+    #[serde(default)]
+    pub exposed: Vec<String>,
+    /// Names that only this container sees (`links`): the name, and the one it stands for.
+    #[serde(default)]
+    pub links: Vec<(String, String)>,
+    /// Shares the network namespace of this container (`network_mode: service:` and `container:`).
+    #[serde(default)]
+    pub network_of: Option<ContainerId>,
     /// Networks it is on, in interface order (`eth0` first). Empty: no network but `lo`.
     pub endpoints: Vec<Endpoint>,
     /// Shares the host's network namespace (`network_mode: host`).

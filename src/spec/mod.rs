@@ -4,11 +4,13 @@
 //! types are stored in records, so each record that holds them carries a version.
 
 mod container;
+mod image;
 mod network;
 
 pub use container::{
     Capabilities, ContainerSpec, ImageIdentity, Mount, MountKind, Resources, RestartPolicy, Rlimit, Seccomp,
 };
+pub use image::{HealthcheckSpec, ImageConfig, ImageHealthcheck};
 pub use network::{Endpoint, NetworkSpec, PortRange, Protocol, PublishedPort};
 
 use std::collections::BTreeMap;

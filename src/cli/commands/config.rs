@@ -1,0 +1,157 @@
+//! `stack config`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::args::ProjectArgs;
+use crate::cli::context::{Context, print};
+use crate::cli::error::{Error, Result};
+use crate::cli::project;
+use crate::compose::tree::{Node, Value};
+use crate::compose::{self, Loaded};
+
+/// Check the files and print the model they result in.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Only these services and what they depend on.
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+    /// yaml or json.
+    #[arg(long, value_name = "FORMAT", default_value = "yaml", value_parser = ["yaml", "json"])]
+    format: String,
+    /// Only check: print nothing on success.
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// Write to a file.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print the names of the services.
+    #[arg(long = "services", group = "what")]
+    service_names: bool,
+    /// Print the names of the volumes.
+    #[arg(long, group = "what")]
+    volumes: bool,
+    /// Print the names of the networks.
+    #[arg(long, group = "what")]
+    networks: bool,
+    /// Print the names of the images.
+    #[arg(long, group = "what")]
+    images: bool,
+    /// Print the names of the profiles.
+    #[arg(long, group = "what")]
+    profiles: bool,
+    /// Print the variables that the files can use.
+    #[arg(long, group = "what")]
+    environment: bool,
+    /// Leave variables as they are written.
+    #[arg(long)]
+    no_interpolate: bool,
+    /// Do not fill in implied values.
+    #[arg(long)]
+    no_normalize: bool,
+    /// Leave relative paths as they are written.
+    #[arg(long)]
+    no_path_resolution: bool,
+    /// Accepted for Compose's sake: references between services are always checked.
+    #[arg(long, hide = true)]
+    no_consistency: bool,
+    #[command(flatten)]
+    pub(crate) project: ProjectArgs,
+}
+
+pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
+    if args.no_consistency {
+        context.ui.warn("--no-consistency has no effect: references are always checked");
+    }
+    let mut options = project::load_options(&context.project, &args.services)?;
+    options.interpolate = !args.no_interpolate;
+    options.normalize = !args.no_normalize;
+    options.resolve_paths = !args.no_path_resolution;
+    if args.profiles {
+        // All of them are asked for, also those of services that are off.
+        options.profiles = vec!["*".to_owned()];
+    }
+    let Loaded { project: _, tree, diagnostics, environment, .. } = compose::load(&options);
+    let tree = project::accept(&context.ui, &diagnostics, tree)?;
+    let service = tree.get("services");
+    for name in &args.services {
+        if service.and_then(|s| s.get(name)).is_none() {
+            return Err(Error::user(format!("no such service: {name}")));
+        }
+    }
+    if args.quiet {
+        return Ok(());
+    }
+    let text = match () {
+        () if args.service_names => lines(keys(service)),
+        () if args.volumes => lines(keys(tree.get("volumes"))),
+        () if args.networks => lines(keys(tree.get("networks"))),
+        () if args.profiles => lines(profiles(service)),
+        () if args.images => lines(images(&tree)),
+        () if args.environment => lines(environment.iter().map(|(k, v)| format!("{k}={v}"))),
+        () if args.format == "json" => serde_json::to_string_pretty(&compose::config_json(&tree))? + "\n",
+        () => compose::config_yaml(&tree),
+    };
+    match &args.output {
+        Some(path) => {
+            std::fs::write(path, text).map_err(|err| Error::host(format!("cannot write {}: {err}", path.display())))
+        }
+        None => print(&text),
+    }
+}
+
+/// The few questions that are asked of the tree.
+trait Ask {
+    fn get(&self, key: &str) -> Option<&Node>;
+    fn text(&self) -> Option<&str>;
+}
+
+impl Ask for Node {
+    fn get(&self, key: &str) -> Option<&Node> {
+        if let Value::Map(map) = &self.value { map.get(key) } else { None }
+    }
+
+    fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+}
+
+fn keys(node: Option<&Node>) -> BTreeSet<String> {
+    match node.map(|n| &n.value) {
+        Some(Value::Map(map)) => map.keys().cloned().collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn profiles(services: Option<&Node>) -> BTreeSet<String> {
+    let Some(Value::Map(services)) = services.map(|n| &n.value) else { return BTreeSet::new() };
+    let of = |service: &Node| match service.get("profiles").map(|n| &n.value) {
+        Some(Value::List(list)) => list.iter().filter_map(Node::text).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    services.values().flat_map(of).collect()
+}
+
+/// Returns the images of the services; one that is built without a name gets `project-service`.
+fn images(tree: &Node) -> BTreeSet<String> {
+    let Some(Value::Map(services)) = tree.get("services").map(|n| &n.value) else { return BTreeSet::new() };
+    let project = tree.get("name").and_then(Node::text).unwrap_or_default();
+    services
+        .iter()
+        .map(|(name, service)| match service.get("image").and_then(Node::text) {
+            Some(image) => image.to_owned(),
+            None => format!("{project}-{name}"),
+        })
+        .collect()
+}
+
+fn lines(list: impl IntoIterator<Item = String>) -> String {
+    let mut text = String::new();
+    for line in list {
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}

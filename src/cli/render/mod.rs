@@ -1,0 +1,9 @@
+//! From answers and events to text. Everything here is pure but for the writing of progress.
+
+pub mod diagnostics;
+pub(crate) mod duration;
+pub(crate) mod logs;
+pub(crate) mod progress;
+pub(crate) mod ps;
+pub(crate) mod style;
+pub(crate) mod table;

@@ -1,0 +1,411 @@
+//! Phase: canonical forms. Walks tree and tables side by side, turns every short form into its
+//! long one and every value into its type, and reports what the tables do not know.
+//!
+//! What is wrong stays in the tree as it is: later phases look at values through accessors
+//! that answer only for the right kind, so one mistake is reported once.
+
+use super::schema::{Bare, Field, Object, Shape, Twice, Values};
+use super::short::{self, Flow};
+use super::tree::{Map, Mark, Node, Path, Value};
+use super::{shellwords, units};
+use crate::diag::Diagnostic;
+
+/// What the walk needs besides the tree.
+pub(crate) struct Context<'a> {
+    /// Where mistakes go.
+    pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+    /// Variables were not replaced: text with `$` may stand for anything.
+    pub(crate) raw: bool,
+}
+
+impl Context<'_> {
+    /// Reports a value of the wrong kind.
+    pub(crate) fn wrong(&mut self, node: &Node, path: &Path<'_>, expected: &str) {
+        if self.raw && node.as_text().is_some_and(|text| text.contains('$')) {
+            return;
+        }
+        let message = format!("`{path}` must be {expected}, not {}", node.kind());
+        self.diagnostics.push(Diagnostic::error(message, node.span.clone().or_else(|| node.key.clone())));
+    }
+
+    /// Reports a value of the right kind that cannot be read.
+    pub(crate) fn invalid(&mut self, node: &Node, path: &Path<'_>, problem: &str, help: &str) {
+        if self.raw && node.as_text().is_some_and(|text| text.contains('$')) {
+            return;
+        }
+        let diagnostic = Diagnostic::error(format!("`{path}`: {problem}"), node.span.clone());
+        self.diagnostics.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
+    }
+
+    fn warn(&mut self, node: &Node, message: String, help: &str) {
+        self.diagnostics.push(Diagnostic::warning(message, node.span.clone()).help(help));
+    }
+}
+
+/// Brings a value into the canonical form of its shape.
+pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mut Context<'_>) {
+    if node.mark == Mark::Reset || node.is_null() {
+        return;
+    }
+    match *shape {
+        Shape::Any => {}
+        Shape::Text => {
+            if node.as_text().is_none() {
+                cx.wrong(node, path, "a string");
+            }
+        }
+        Shape::Label => match &node.value {
+            Value::Text(_) => {}
+            Value::Int(_) | Value::Float(_) => to_text(node),
+            _ => cx.wrong(node, path, "a string or number"),
+        },
+        Shape::OneOf(words) => one_of(node, words, path, cx),
+        Shape::Bool => boolean(node, path, cx),
+        Shape::Int => integer(node, path, cx),
+        Shape::Number => number(node, path, cx),
+        Shape::Bytes => bytes(node, path, cx),
+        Shape::Duration => duration(node, path, cx),
+        Shape::Mode => mode(node, path, cx),
+        Shape::Command => command(node, path, cx),
+        Shape::HealthTest => match &node.value {
+            Value::Text(text) => {
+                let shell = vec![Node::from("CMD-SHELL"), text.as_str().into()];
+                node.value = Value::List(placed(shell, node));
+            }
+            _ => list(node, &Shape::Text, Twice::Keep, path, cx),
+        },
+        Shape::Texts(twice) => list(node, &Shape::Text, twice, path, cx),
+        Shape::Labels(twice) => list(node, &Shape::Label, twice, path, cx),
+        Shape::TextOrTexts(twice) => {
+            if node.as_text().is_some() {
+                let item = Node { key: None, ..node.clone() };
+                node.value = Value::List(vec![item]);
+            }
+            list(node, &Shape::Text, twice, path, cx);
+        }
+        Shape::KeyValues(bare) => key_values(node, bare, path, cx),
+        Shape::Options => options(node, path, cx),
+        Shape::Hosts => short::hosts(node, path, cx),
+        Shape::List(item, twice) => list(node, item, twice, path, cx),
+        Shape::Map(values) => mapping(node, values, path, cx),
+        Shape::Object(table) => object(node, table, path, cx),
+        Shape::Short(convert, long) => {
+            if convert.apply(node, path, cx) == Flow::Continue {
+                canonical(node, long, path, cx);
+            }
+        }
+    }
+}
+
+/// Replaces earlier items of a list by later ones with the same identity.
+pub(crate) fn dedupe(items: &mut Vec<Node>, twice: Twice) {
+    let identity = |node: &Node| match twice {
+        Twice::Keep | Twice::Refuse => None,
+        Twice::Once => node.as_text().map(|text| text.split('=').next().unwrap_or_default().to_owned()),
+        Twice::By(identity) => identity(node),
+    };
+    if matches!(twice, Twice::Keep | Twice::Refuse) || items.len() < 2 {
+        return;
+    }
+    let mut places = std::collections::HashMap::new();
+    let mut kept: Vec<Node> = Vec::with_capacity(items.len());
+    for item in items.drain(..) {
+        match identity(&item) {
+            Some(identity) => match places.get(&identity) {
+                Some(&at) => kept[at] = item,
+                None => {
+                    places.insert(identity, kept.len());
+                    kept.push(item);
+                }
+            },
+            None => kept.push(item),
+        }
+    }
+    *items = kept;
+}
+
+fn to_text(node: &mut Node) {
+    if let Some(text) = node.scalar_text() {
+        node.value = Value::Text(text);
+    }
+}
+
+fn placed(mut items: Vec<Node>, at: &Node) -> Vec<Node> {
+    for item in &mut items {
+        item.span.clone_from(&at.span);
+    }
+    items
+}
+
+fn one_of(node: &Node, words: &[&str], path: &Path<'_>, cx: &mut Context<'_>) {
+    match node.as_text() {
+        Some(text) if words.contains(&text) => {}
+        Some(text) => {
+            let help = match nearest(text, words.iter().copied()) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("one of {}", quoted(words)),
+            };
+            cx.invalid(node, path, &format!("{text:?} is not a value it can have"), &help);
+        }
+        None => cx.wrong(node, path, "a string"),
+    }
+}
+
+fn boolean(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    let text = match &node.value {
+        Value::Bool(_) => return,
+        Value::Text(text) => text.to_lowercase(),
+        _ => return cx.wrong(node, path, "a boolean"),
+    };
+    let value = match text.as_str() {
+        "true" | "y" | "yes" | "on" => true,
+        "false" | "n" | "no" | "off" => false,
+        _ => return cx.invalid(node, path, &format!("{text:?} is not a boolean"), "write true or false"),
+    };
+    if text != "true" && text != "false" {
+        let message = format!("`{path}`: {text:?} is a boolean in YAML 1.1 only");
+        cx.warn(node, message, &format!("write {value}"));
+    }
+    node.value = Value::Bool(value);
+}
+
+fn integer(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    let value = match &node.value {
+        Value::Int(_) => return,
+        Value::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => *value as i64,
+        Value::Text(text) => match text.parse() {
+            Ok(value) => value,
+            Err(_) => return cx.invalid(node, path, &format!("{text:?} is not a whole number"), ""),
+        },
+        _ => return cx.wrong(node, path, "a whole number"),
+    };
+    node.value = Value::Int(value);
+}
+
+fn number(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    let value = match &node.value {
+        Value::Int(_) => return,
+        Value::Float(value) => *value,
+        Value::Text(text) => match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => value,
+            _ => return cx.invalid(node, path, &format!("{text:?} is not a number"), ""),
+        },
+        _ => return cx.wrong(node, path, "a number"),
+    };
+    // The reference keeps 32 bits; what is printed is the shortest text of those.
+    let single = (value as f32).to_string().parse().unwrap_or(value);
+    node.value = if single.fract() == 0.0 && single.abs() < 9e15 {
+        Value::Int(single as i64)
+    } else {
+        Value::Float(single)
+    };
+}
+
+fn bytes(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    let value = match &node.value {
+        Value::Int(value) => *value,
+        Value::Float(value) => *value as i64,
+        Value::Text(text) => match units::bytes(text) {
+            Some(value) => value,
+            None => {
+                let help = "write a number of bytes, or one with a unit: 512k, 300m, 1.5g";
+                return cx.invalid(node, path, &format!("{text:?} is not a size"), help);
+            }
+        },
+        _ => return cx.wrong(node, path, "a size"),
+    };
+    node.value = Value::Text(value.to_string());
+}
+
+fn duration(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    const HELP: &str = "write a number with its unit: 500ms, 10s, 1m30s, 2h";
+    match &node.value {
+        Value::Text(text) => match units::duration(text) {
+            Some(value) => node.value = Value::Text(units::duration_text(value)),
+            None => cx.invalid(node, path, &format!("{text:?} is not a duration"), HELP),
+        },
+        Value::Int(value) => {
+            let help = format!("write a unit: \"{value}s\"");
+            cx.invalid(node, path, "a duration must be a string with a unit", &help);
+        }
+        _ => cx.wrong(node, path, "a duration"),
+    }
+}
+
+fn mode(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    match &node.value {
+        Value::Int(_) => {}
+        Value::Text(text) => match i64::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8) {
+            Ok(value) => node.value = Value::Int(value),
+            Err(_) => cx.invalid(node, path, &format!("{text:?} is no octal number"), "write permission bits as 0440"),
+        },
+        _ => cx.wrong(node, path, "an octal number"),
+    }
+}
+
+fn command(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    let text = match &node.value {
+        Value::Text(text) => text,
+        Value::List(_) => return list(node, &Shape::Text, Twice::Keep, path, cx),
+        _ => return cx.wrong(node, path, "a string or a list of strings"),
+    };
+    match shellwords::split(text) {
+        Ok(split) => {
+            if let Some(rest) = split.ignored {
+                let message = format!("`{path}`: everything from {rest:?} on is ignored, as no shell runs this");
+                cx.warn(node, message, "wrap it: [sh, -c, \"...\"]");
+            }
+            node.value = Value::List(placed(split.words.into_iter().map(Node::from).collect(), node));
+        }
+        Err(problem) => cx.invalid(node, path, problem, "write it as a list: [program, argument]"),
+    }
+}
+
+fn list(node: &mut Node, item: &Shape, twice: Twice, path: &Path<'_>, cx: &mut Context<'_>) {
+    let Value::List(items) = &mut node.value else { return cx.wrong(node, path, "a list") };
+    items.retain(|item| item.mark != Mark::Reset);
+    for (index, node) in items.iter_mut().enumerate() {
+        let path = path.index(index);
+        if node.is_null() && !matches!(item, Shape::Any) {
+            cx.wrong(node, &path, expected(item));
+        } else {
+            canonical(node, item, &path, cx);
+        }
+    }
+    dedupe(items, twice);
+}
+
+/// Returns what a shape expects, for messages.
+pub(crate) fn expected(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Any => "a value",
+        Shape::Text | Shape::OneOf(_) | Shape::Command | Shape::HealthTest => "a string",
+        Shape::Label | Shape::Bytes => "a string or number",
+        Shape::Bool => "a boolean",
+        Shape::Int | Shape::Number | Shape::Mode => "a number",
+        Shape::Duration => "a duration",
+        Shape::Texts(_) | Shape::Labels(_) | Shape::List(..) => "a list",
+        Shape::TextOrTexts(_) => "a string or list",
+        Shape::KeyValues(_) | Shape::Hosts => "a mapping or list",
+        Shape::Options | Shape::Map(_) | Shape::Object(_) => "a mapping",
+        Shape::Short(convert, long) => convert.expected().unwrap_or_else(|| expected(long)),
+    }
+}
+
+fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>) {
+    match &mut node.value {
+        Value::Map(map) => {
+            for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
+                match value.value {
+                    Value::Null if bare == Bare::Null => {}
+                    Value::List(_) | Value::Map(_) => {
+                        cx.wrong(value, &path.key(key), "a string, number, boolean or nothing");
+                    }
+                    _ => to_text(value),
+                }
+            }
+        }
+        // What is printed as a template keeps the form it was written in.
+        Value::List(_) if cx.raw => list(node, &Shape::Text, Twice::Once, path, cx),
+        Value::List(items) => {
+            let mut map = Map::with_capacity(items.len());
+            for (index, mut item) in std::mem::take(items).into_iter().enumerate() {
+                if item.mark == Mark::Reset {
+                    continue;
+                }
+                let Value::Text(text) = &item.value else {
+                    cx.wrong(&item, &path.index(index), "a string KEY=VALUE");
+                    continue;
+                };
+                let (key, value) = match text.split_once('=') {
+                    Some((key, value)) => (key.to_owned(), Value::Text(value.to_owned())),
+                    None if bare == Bare::Refused => {
+                        cx.invalid(&item, &path.index(index), "expected KEY=VALUE", "");
+                        continue;
+                    }
+                    None if bare == Bare::Null => (text.clone(), Value::Null),
+                    None => (text.clone(), Value::Text(String::new())),
+                };
+                item.value = value;
+                item.key.clone_from(&item.span);
+                map.insert(key, item);
+            }
+            node.value = Value::Map(map);
+        }
+        _ => cx.wrong(node, path, "a mapping or a list of KEY=VALUE"),
+    }
+}
+
+fn options(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    let Value::Map(map) = &mut node.value else { return cx.wrong(node, path, "a mapping") };
+    for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
+        match value.value {
+            Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+                cx.wrong(value, &path.key(key), "a string or number");
+            }
+            _ => to_text(value),
+        }
+    }
+}
+
+fn mapping(node: &mut Node, values: &Values, path: &Path<'_>, cx: &mut Context<'_>) {
+    let Value::Map(map) = &mut node.value else { return cx.wrong(node, path, "a mapping") };
+    for (key, value) in map {
+        if values.names && (key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))) {
+            let at = value.key_or_span();
+            let help = if key.contains('$') {
+                "variables are replaced in values only, not in keys"
+            } else {
+                "letters, digits, `.`, `_` and `-` are allowed"
+            };
+            cx.diagnostics.push(Diagnostic::error(format!("`{path}`: {key:?} cannot be a name"), at).help(help));
+        }
+        canonical(value, &values.shape, &path.key(key), cx);
+    }
+}
+
+fn object(node: &mut Node, table: &Object, path: &Path<'_>, cx: &mut Context<'_>) {
+    let Value::Map(map) = &mut node.value else { return cx.wrong(node, path, "a mapping") };
+    for (key, value) in map {
+        match table.field(key) {
+            Some(field) => canonical(value, &field.shape, &path.key(key), cx),
+            None if key.starts_with("x-") => {}
+            None => {
+                let at = value.key_or_span();
+                let place = if matches!(table.name, "the file") { "the file".to_owned() } else { format!("`{path}`") };
+                let mut diagnostic = Diagnostic::error(format!("{place} has no attribute `{key}`"), at).label("unknown");
+                if let Some(help) = suggestion(key, table) {
+                    diagnostic = diagnostic.help(help);
+                }
+                cx.diagnostics.push(diagnostic);
+            }
+        }
+    }
+}
+
+fn suggestion(key: &str, table: &Object) -> Option<String> {
+    if let Some(name) = nearest(key, table.fields.iter().map(|f: &Field| f.name)) {
+        return Some(format!("did you mean `{name}`?"));
+    }
+    if table.name == "the file" && super::schema::SERVICE.field(key).is_some() {
+        return Some(format!("`{key}` belongs into a service: services.NAME.{key}"));
+    }
+    let names: Vec<&str> = table.fields.iter().map(|f| f.name).collect();
+    (names.len() <= 12).then(|| format!("{} takes {}", table.name, quoted(&names)))
+}
+
+fn quoted(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
+}
+
+/// Returns the word that was probably meant.
+pub(crate) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let spelled = word.to_lowercase().replace('-', "_");
+    words
+        .map(|candidate| (strsim::damerau_levenshtein(&spelled, &candidate.replace('-', "_")), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= 2.min(candidate.len() / 2) && *distance < word.len())
+        .or(None)
+        .map(|(_, candidate)| candidate)
+}

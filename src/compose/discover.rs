@@ -1,0 +1,237 @@
+//! Which files make up the project, where it lives, and the environment its variables come
+//! from (spec rows `file-*`, `project-dir`, `env-precedence`, `dotenv-default`, `envvar-*`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{LoadOptions, dotenv, parse, paths};
+use crate::diag::{Diagnostic, Source, Span};
+
+/// Names that are looked for, the first one found wins.
+const NAMES: [&str; 6] =
+    ["stack.yml", "stack.yaml", "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// Names of the file that is merged on top of one that was found.
+const OVERRIDES: [&str; 6] = [
+    "stack.override.yml",
+    "stack.override.yaml",
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// A file that was read.
+pub(crate) struct Input {
+    /// As the user would name it.
+    pub(crate) shown: PathBuf,
+    /// Absolute; `-` for standard input.
+    pub(crate) path: PathBuf,
+    /// What is in it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Where a project is and what it is made from.
+pub(crate) struct World {
+    /// The files, in the order of merging.
+    pub(crate) files: Vec<Input>,
+    /// The project's folder.
+    pub(crate) folder: PathBuf,
+    /// Process environment, then env files.
+    pub(crate) environment: BTreeMap<String, String>,
+}
+
+/// Returns the files and the environment that the options name; `None` without any file.
+pub(crate) fn discover(options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>) -> Option<World> {
+    let absolute = |path: &Path| PathBuf::from(paths::clean(&options.cwd.join(path).to_string_lossy()));
+    let mut environment = options.environment.clone();
+    let project_directory = options.project_directory.as_deref().map(absolute);
+
+    let first = options.files.iter().find(|f| f.as_os_str() != "-").map(|f| absolute(f));
+    let first_folder = first.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let start = project_directory.clone().or(first_folder).unwrap_or_else(|| options.cwd.clone());
+    let explicit = explicit_env_files(options);
+    let disabled = options.environment.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|v| is_true(v));
+    if explicit.is_empty() && !disabled {
+        load_default_env(&start, options, &mut environment, diagnostics);
+    } else {
+        let files: Vec<PathBuf> = explicit.iter().map(|f| absolute(f)).collect();
+        load_env(&files, options, &mut environment, diagnostics);
+    }
+
+    let files = locate(options, &start, &environment, diagnostics)?;
+    let first_folder = files.iter().find(|f| f.as_os_str() != "-").and_then(|f| f.parent()).map(Path::to_owned);
+    let folder = project_directory.or(first_folder).unwrap_or_else(|| options.cwd.clone());
+    if explicit.is_empty() && !disabled && folder != start {
+        load_default_env(&folder, options, &mut environment, diagnostics);
+    }
+    let files = files.into_iter().filter_map(|path| read(path, options, diagnostics)).collect();
+    Some(World { files, folder, environment })
+}
+
+/// Returns a file's text, or says why there is none.
+pub(crate) fn read(path: PathBuf, options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>) -> Option<Input> {
+    if path.as_os_str() == "-" {
+        let Some(text) = &options.stdin else {
+            diagnostics.push(Diagnostic::error("there is no standard input to read the file from", None));
+            return None;
+        };
+        return Some(Input { shown: path.clone(), path, bytes: text.clone().into_bytes() });
+    }
+    let shown = shown(&path, options);
+    match read_bounded(&path) {
+        Ok(bytes) => Some(Input { shown, path, bytes }),
+        Err(error) => {
+            let message = format!("cannot read {}: {}", shown.display(), reason(&error));
+            diagnostics.push(Diagnostic::error(message, None));
+            None
+        }
+    }
+}
+
+/// Reads a file that is not too large to be what it should be.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if metadata.len() > parse::MAX_FILE as u64 {
+        return Err(io::Error::other(format!("it is larger than {} bytes", parse::MAX_FILE)));
+    }
+    fs::read(path)
+}
+
+/// Returns why a file could not be read, without the number of the error.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Returns a path as the user would name it: relative within the folder of the command.
+pub(crate) fn shown(path: &Path, options: &LoadOptions) -> PathBuf {
+    path.strip_prefix(&options.cwd).map_or_else(|_| path.to_owned(), Path::to_owned)
+}
+
+/// Returns the variables of env files, later files over earlier ones; `outside` wins over all.
+pub(crate) fn env_files(
+    files: &[PathBuf],
+    options: &LoadOptions,
+    outside: &BTreeMap<String, String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, String> {
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    for path in files {
+        let name = shown(path, options);
+        let text = match read_bounded(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => {
+                let message = format!("cannot read the env file {}: {}", name.display(), reason(&error));
+                diagnostics.push(Diagnostic::error(message, None));
+                continue;
+            }
+        };
+        let lookup = |key: &str| outside.get(key).or_else(|| values.get(key)).cloned();
+        match dotenv::parse(&text, &lookup) {
+            Ok(more) => values.extend(more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit()))),
+            Err(error) => diagnostics.push(dotenv_diagnostic(&name, text, &error)),
+        }
+    }
+    values
+}
+
+/// Returns a mistake in an env file as a diagnostic with its line.
+pub(crate) fn dotenv_diagnostic(name: &Path, text: String, error: &dotenv::DotenvError) -> Diagnostic {
+    let start = error.at.min(text.len());
+    let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+    let source = Arc::new(Source { path: name.to_owned(), text });
+    Diagnostic::error(error.message.clone(), Span { source, start, end }).help("a line is NAME=value, or a # comment")
+}
+
+fn load_env(
+    files: &[PathBuf],
+    options: &LoadOptions,
+    environment: &mut BTreeMap<String, String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (key, value) in env_files(files, options, environment, diagnostics) {
+        environment.entry(key).or_insert(value);
+    }
+}
+
+fn load_default_env(
+    folder: &Path,
+    options: &LoadOptions,
+    environment: &mut BTreeMap<String, String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let path = folder.join(".env");
+    if fs::metadata(&path).is_ok_and(|m| !m.is_dir()) {
+        load_env(&[path], options, environment, diagnostics);
+    }
+}
+
+fn explicit_env_files(options: &LoadOptions) -> Vec<PathBuf> {
+    if !options.env_files.is_empty() {
+        return options.env_files.clone();
+    }
+    let listed = options.environment.get("COMPOSE_ENV_FILES").map(String::as_str).unwrap_or_default();
+    listed.split(',').filter(|f| !f.is_empty()).map(PathBuf::from).collect()
+}
+
+/// Returns the files, absolute.
+fn locate(
+    options: &LoadOptions,
+    start: &Path,
+    environment: &BTreeMap<String, String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Vec<PathBuf>> {
+    let absolute = |path: &Path| match path.as_os_str() == "-" {
+        true => path.to_owned(),
+        false => PathBuf::from(paths::clean(&options.cwd.join(path).to_string_lossy())),
+    };
+    if !options.files.is_empty() {
+        return Some(options.files.iter().map(|f| absolute(f)).collect());
+    }
+    if let Some(listed) = environment.get("COMPOSE_FILE").filter(|v| !v.is_empty()) {
+        let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty()).map_or(":", String::as_str);
+        return Some(listed.split(separator).filter(|f| !f.is_empty()).map(|f| absolute(Path::new(f))).collect());
+    }
+    for folder in start.ancestors() {
+        let found = present(folder, &NAMES);
+        let Some(first) = found.first() else { continue };
+        warn_ambiguous(&found, options, diagnostics);
+        let overrides = present(folder, &OVERRIDES);
+        warn_ambiguous(&overrides, options, diagnostics);
+        return Some([Some(first.clone()), overrides.first().cloned()].into_iter().flatten().collect());
+    }
+    diagnostics.push(
+        Diagnostic::error(format!("no stack file found in {} or any folder above it", start.display()), None)
+            .help(format!("create one of {}, or name a file with -f", NAMES.join(", "))),
+    );
+    None
+}
+
+fn present(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
+    names.iter().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
+}
+
+fn warn_ambiguous(found: &[PathBuf], options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>) {
+    if let [first, others @ ..] = found
+        && !others.is_empty()
+    {
+        let others: Vec<String> = others.iter().map(|p| shown(p, options).display().to_string()).collect();
+        let message = format!("{} is used, not {}", shown(first, options).display(), others.join(", "));
+        diagnostics.push(Diagnostic::warning(message, None).help("name files with -f to use others"));
+    }
+}
+
+/// Returns true for the ways to say so in an environment variable.
+pub(crate) fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}

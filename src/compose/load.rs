@@ -1,0 +1,155 @@
+//! The order of the phases, written once.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::assemble::Assembly;
+use super::paths::Base;
+use super::project_name::{project_name, with_name};
+use super::schema::{Shape, TOP};
+use super::tree::{Map, Node};
+use super::{
+    LoadOptions, Loaded, bind, discover, env_files, finish, normalize, profiles, unsupported, validate,
+};
+use crate::diag::{Diagnostic, Severity, Span};
+
+/// Returns the project that the options describe; never panics and never prints.
+pub fn load(options: &LoadOptions) -> Loaded {
+    let mut loaded = Loaded::default();
+    let mut diagnostics = Vec::new();
+    let Some(world) = discover::discover(options, &mut diagnostics) else {
+        return Loaded { diagnostics, ..loaded };
+    };
+    loaded.environment.clone_from(&world.environment);
+    let mut assembly = Assembly { options, diagnostics, told: BTreeSet::new(), files: 0 };
+    let mut world = world;
+    let files: Vec<_> = std::mem::take(&mut world.files).into_iter().map(|input| assembly.parse(input)).collect();
+    let paths: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
+    let documents: Vec<Node> = files.iter().flat_map(|file| file.documents.iter()).map(top_only).collect();
+    if files.is_empty() || documents.is_empty() {
+        if !failed(&assembly.diagnostics) {
+            let name = paths.first().map(|p| discover::shown(p, options).display().to_string()).unwrap_or_default();
+            assembly.diagnostics.push(Diagnostic::error(format!("{name} is empty"), None));
+        }
+        loaded.diagnostics = assembly.diagnostics;
+        return loaded;
+    }
+    let name = project_name(options, &world, &documents, &mut assembly.diagnostics);
+    let name = name.unwrap_or_default();
+    let environment = with_name(std::mem::take(&mut world.environment), &name);
+    loaded.environment.clone_from(&environment);
+
+    let base = Base {
+        folder: world.folder.clone(),
+        prefix: options.resolve_paths.then(|| world.folder.clone()),
+        home: options.environment.get("HOME").filter(|h| !h.is_empty()).map(Into::into),
+    };
+    let mut whole = assembly.model(files, &base, &environment, &[]);
+    let mut diagnostics = assembly.diagnostics;
+
+    validate::shape(&whole, !options.interpolate, &mut diagnostics);
+    if let Some(top) = whole.as_map_mut() {
+        top.insert("name".to_owned(), name.as_str().into());
+        top.entry("services".to_owned()).or_insert_with(Node::map);
+    }
+    if options.normalize {
+        normalize::normalize(&mut whole, &name, &environment);
+    }
+    if !options.interpolate {
+        // Values are still templates: they are printed as they are, and nothing is made of them.
+        loaded.tree = (!failed(&diagnostics)).then_some(whole);
+        loaded.diagnostics = tidy(diagnostics);
+        return loaded;
+    }
+    let disabled = profiles::disable(&mut whole, options, &environment, &mut diagnostics);
+    validate::references(&whole, &disabled, &mut diagnostics);
+    if let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) {
+        for service in services.values_mut().filter_map(Node::as_map_mut) {
+            env_files::resolve(service, &world.folder, options, &environment, &mut diagnostics);
+        }
+    }
+    loaded.service_spans = service_spans(&whole);
+    loaded.dependency_spans = dependency_spans(&whole);
+    loaded.unsupported = unsupported::unsupported(&whole);
+    if !failed(&diagnostics) {
+        // What only the value's own grammar tells stops a project from running, not from being printed.
+        let mut grammar = Vec::new();
+        let project = bind::project(&whole, &disabled, &name, &world.folder, paths, &mut grammar);
+        loaded.project = project.filter(|_| !failed(&grammar));
+        loaded.unsupported = tidy(grammar.into_iter().chain(std::mem::take(&mut loaded.unsupported)).collect());
+
+        profiles::select(&mut whole, &options.services);
+        profiles::prune(&mut whole);
+        finish::finish(&mut whole, &Shape::Object(&TOP));
+        restore_services(&mut whole);
+        finish::escape(&mut whole);
+        loaded.tree = Some(whole);
+    }
+    loaded.diagnostics = tidy(diagnostics);
+    loaded
+}
+
+fn failed(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|d| d.severity == Severity::Error)
+}
+
+/// Returns what the project's name needs of a document.
+fn top_only(document: &Node) -> Node {
+    let mut top = Node::map();
+    if let (Some(map), Some(name)) = (top.as_map_mut(), document.get("name")) {
+        map.insert("name".to_owned(), name.clone());
+    }
+    top
+}
+
+/// A project without services is printed with an empty section.
+fn restore_services(whole: &mut Node) {
+    if let Some(top) = whole.as_map_mut() {
+        top.entry("services".to_owned()).or_insert_with(Node::map);
+    }
+}
+
+fn services(whole: &Node) -> impl Iterator<Item = (&String, &Node)> {
+    whole.get("services").and_then(Node::as_map).into_iter().flat_map(Map::iter)
+}
+
+fn service_spans(whole: &Node) -> HashMap<String, Span> {
+    services(whole).filter_map(|(name, service)| Some((name.clone(), service.key_or_span()?))).collect()
+}
+
+fn dependency_spans(whole: &Node) -> HashMap<(String, String), Span> {
+    let mut spans = HashMap::new();
+    for (name, service) in services(whole) {
+        for (target, node) in service.get("depends_on").and_then(Node::as_map).into_iter().flatten() {
+            if let Some(span) = node.key_or_span() {
+                spans.insert((name.clone(), target.clone()), span);
+            }
+        }
+    }
+    spans
+}
+
+/// Puts diagnostics into the order of the files and drops repetitions: what an alias repeats is
+/// one mistake.
+fn tidy(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen = HashSet::new();
+    diagnostics.retain(|d| match &d.span {
+        Some(span) => {
+            // The path in front differs with the place of the alias.
+            let message = d.message.strip_prefix('`').and_then(|m| m.split_once('`')).map_or(d.message.as_str(), |(_, m)| m);
+            seen.insert((span.source.path.clone(), span.start, span.end, message.to_owned()))
+        }
+        None => true,
+    });
+    let mut order: Vec<std::path::PathBuf> = Vec::new();
+    for d in &diagnostics {
+        if let Some(span) = &d.span
+            && !order.contains(&span.source.path)
+        {
+            order.push(span.source.path.clone());
+        }
+    }
+    diagnostics.sort_by_key(|d| {
+        d.span.as_ref().map(|span| (order.iter().position(|path| *path == span.source.path), span.start))
+    });
+    diagnostics
+}

@@ -1,0 +1,220 @@
+//! Phase: one tree over another (spec rows `merge-*`). Both are canonical, so the rules follow
+//! from the shapes; the few exceptions are named in the tables.
+
+use super::canonical::dedupe;
+use super::schema::{Merge, Object, Shape, Twice};
+use super::tree::{Map, Mark, Node, Value};
+
+/// Merges a later tree over an earlier one.
+pub(crate) fn merge(base: &mut Node, over: Node, shape: &Shape) {
+    merge_as(base, over, shape, Merge::Shape);
+}
+
+/// Removes what `!reset` left behind.
+pub(crate) fn strip_resets(node: &mut Node) {
+    match &mut node.value {
+        Value::Map(map) => {
+            map.retain(|_, value| value.mark != Mark::Reset);
+            map.values_mut().for_each(strip_resets);
+        }
+        Value::List(items) => {
+            items.retain(|item| item.mark != Mark::Reset);
+            items.iter_mut().for_each(strip_resets);
+        }
+        _ => {}
+    }
+}
+
+fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
+    if base.is_null() || base.mark == Mark::Reset || over.mark != Mark::None || rule == Merge::Replace {
+        *base = over;
+        return;
+    }
+    if over.is_null() {
+        return;
+    }
+    let shape = long(shape);
+    match (&mut base.value, over.value) {
+        (Value::Map(below), Value::Map(above)) => {
+            if rule == Merge::Logging && different_drivers(below, &above) {
+                *below = above;
+            } else {
+                merge_maps(below, above, shape);
+            }
+        }
+        (Value::List(below), Value::List(above)) => match *shape {
+            _ if rule == Merge::Ipam => merge_pools(below, above, shape),
+            Shape::Hosts => {
+                for item in above {
+                    if !below.contains(&item) {
+                        below.push(item);
+                    }
+                }
+            }
+            _ => {
+                below.extend(above);
+                dedupe(below, twice(shape));
+            }
+        },
+        (below, above) if matches!(shape, Shape::KeyValues(_)) => {
+            // Only where variables are not replaced do lists live this long.
+            let (Some(mut items), Some(more)) = (key_value_list(below), key_value_list(&above)) else { return };
+            items.extend(more);
+            dedupe(&mut items, Twice::Once);
+            *below = Value::List(items);
+        }
+        (_, value) => *base = Node { value, ..over },
+    }
+}
+
+fn key_value_list(value: &Value) -> Option<Vec<Node>> {
+    match value {
+        Value::List(items) => Some(items.clone()),
+        Value::Map(map) => Some(
+            map.iter()
+                .map(|(key, node)| match node.as_text() {
+                    Some(text) => node.with(Value::Text(format!("{key}={text}"))),
+                    None => node.with(Value::Text(key.clone())),
+                })
+                .collect(),
+        ),
+        _ => None,
+    }
+}
+
+fn merge_maps(below: &mut Map, above: Map, shape: &Shape) {
+    for (key, node) in above {
+        let Some(old) = below.get_mut(&key).filter(|_| !key.starts_with("x-")) else {
+            below.insert(key, node);
+            continue;
+        };
+        match shape {
+            Shape::Object(table) => merge_field(old, node, table, &key),
+            Shape::Map(values) => merge_as(old, node, &values.shape, Merge::Shape),
+            // A key without a value hides the one below: it is taken from the environment.
+            Shape::KeyValues(_) | Shape::Options => *old = node,
+            _ => merge_as(old, node, &Shape::Any, Merge::Shape),
+        }
+    }
+}
+
+fn merge_field(old: &mut Node, node: Node, table: &Object, key: &str) {
+    match table.field(key) {
+        Some(field) => merge_as(old, node, &field.shape, field.merge),
+        None => merge_as(old, node, &Shape::Any, Merge::Shape),
+    }
+}
+
+/// Returns the shape of the long form.
+fn long(shape: &Shape) -> &Shape {
+    match shape {
+        Shape::Short(_, inner) => long(inner),
+        other => other,
+    }
+}
+
+fn twice(shape: &Shape) -> Twice {
+    match *shape {
+        Shape::KeyValues(_) => Twice::Once,
+        Shape::Texts(twice) | Shape::Labels(twice) | Shape::TextOrTexts(twice) | Shape::List(_, twice) => twice,
+        _ => Twice::Keep,
+    }
+}
+
+fn different_drivers(below: &Map, above: &Map) -> bool {
+    match (below.get("driver"), above.get("driver")) {
+        (Some(below), Some(above)) => below != above,
+        _ => false,
+    }
+}
+
+/// Address pools with the same subnet are one; others are added.
+fn merge_pools(below: &mut Vec<Node>, above: Vec<Node>, shape: &Shape) {
+    let Shape::List(item, _) = shape else { return };
+    for pool in above {
+        let same = below.iter_mut().find(|old| old.get("subnet") == pool.get("subnet"));
+        match same {
+            Some(old) => merge_as(old, pool, item, Merge::Shape),
+            None => below.push(pool),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{canonical, config_json, parse, schema, tree};
+    use super::*;
+
+    #[track_caller]
+    fn check(below: &str, above: &str, expected: &str) {
+        let read = |text: &str| {
+            let mut diagnostics = Vec::new();
+            let text = format!("services: {{a: {text}}}");
+            let mut node = parse::documents(Path::new("f"), text.into_bytes(), &mut diagnostics).remove(0);
+            let mut cx = canonical::Context { diagnostics: &mut diagnostics, raw: false };
+            canonical::canonical(&mut node, &Shape::Object(&schema::TOP), &tree::Path::ROOT, &mut cx);
+            assert!(diagnostics.is_empty(), "{diagnostics:?}");
+            node
+        };
+        let mut node = read(below);
+        merge(&mut node, read(above), &Shape::Object(&schema::TOP));
+        strip_resets(&mut node);
+        let got = config_json(&node)["services"].get("a").map(|a| a.to_string()).unwrap_or_default();
+        assert_eq!(got, expected, "{below} + {above}");
+    }
+
+    #[test]
+    fn rules() {
+        // merge-scalar
+        check("{image: a}", "{image: b}", r#"{"image":"b"}"#);
+        check("{image: a}", "{image: }", r#"{"image":"a"}"#);
+        check("{image: a}", "{user: u}", r#"{"image":"a","user":"u"}"#);
+        // merge-command
+        check("{command: [a, b]}", "{command: c}", r#"{"command":["c"]}"#);
+        check("{command: [a, b]}", "{command: }", r#"{"command":null}"#);
+        check("{healthcheck: {test: x, retries: 1}}", "{healthcheck: {test: [NONE]}}", r#"{"healthcheck":{"retries":1,"test":["NONE"]}}"#);
+        // merge-kv
+        check("{environment: [A=1, B=2]}", "{environment: {B: 3, C: 4}}", r#"{"environment":{"A":"1","B":"3","C":"4"}}"#);
+        check("{environment: [A=1]}", "{environment: [A]}", r#"{"environment":{"A":null}}"#);
+        check("{labels: {a: 1}}", "{labels: [b]}", r#"{"labels":{"a":"1","b":""}}"#);
+        // merge-sequence, merge-dedupe
+        check("{cap_add: [A, B]}", "{cap_add: [B, C]}", r#"{"cap_add":["A","B","C"]}"#);
+        check("{dns: 1.1.1.1}", "{dns: [8.8.8.8]}", r#"{"dns":["1.1.1.1","8.8.8.8"]}"#);
+        check("{security_opt: [a]}", "{security_opt: [b]}", r#"{"security_opt":["a","b"]}"#);
+        // merge-ports
+        check(
+            "{ports: ['80:80']}",
+            "{ports: ['81:80', '80:80']}",
+            r#"{"ports":[{"mode":"ingress","protocol":"tcp","published":"80","target":80},{"mode":"ingress","protocol":"tcp","published":"81","target":80}]}"#,
+        );
+        // merge-mounts
+        check(
+            "{volumes: ['./a:/a', 'b:/b']}",
+            "{volumes: ['c:/a']}",
+            r#"{"volumes":[{"source":"c","target":"/a","type":"volume","volume":{}},{"source":"b","target":"/b","type":"volume","volume":{}}]}"#,
+        );
+        // merge-depends-networks
+        check(
+            "{depends_on: [a]}",
+            "{depends_on: {a: {condition: service_healthy}}}",
+            r#"{"depends_on":{"a":{"condition":"service_healthy","required":true}}}"#,
+        );
+        check("{networks: [n]}", "{networks: {n: {aliases: [x]}}}", r#"{"networks":{"n":{"aliases":["x"]}}}"#);
+        // merge-build
+        check("{build: .}", "{build: {target: t}}", r#"{"build":{"context":".","target":"t"}}"#);
+        // merge-logging
+        check("{logging: {driver: a, options: {x: 1}}}", "{logging: {options: {y: 2}}}", r#"{"logging":{"driver":"a","options":{"x":"1","y":"2"}}}"#);
+        check("{logging: {driver: a, options: {x: 1}}}", "{logging: {driver: b}}", r#"{"logging":{"driver":"b"}}"#);
+        // merge-extra-hosts
+        check("{extra_hosts: [h=1]}", "{extra_hosts: {h: 2, i: 3}}", r#"{"extra_hosts":["h=1","h=2","i=3"]}"#);
+        // merge-reset, merge-override
+        check("{ports: ['80:80'], image: x}", "{ports: !reset []}", r#"{"image":"x"}"#);
+        check("{environment: {A: 1, B: 2}}", "{environment: {A: !reset null}}", r#"{"environment":{"B":"2"}}"#);
+        check("{dns: [a, b]}", "{dns: !override [c]}", r#"{"dns":["c"]}"#);
+        check("{image: x}", "!reset {}", "");
+        // ext-nested
+        check("{x-a: {k: 1}}", "{x-a: {l: 2}}", "{}");
+    }
+}

@@ -1,0 +1,173 @@
+//! Phases: defaults (per included file), then what a project implies as a whole: the default
+//! network, names, dependencies that other attributes imply.
+
+use std::collections::BTreeMap;
+
+use super::paths;
+use super::tree::{Map, Node, Value};
+
+/// Fills in defaults that do not depend on the project.
+pub(crate) fn defaults(whole: &mut Node) {
+    let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) else { return };
+    for service in services.values_mut().filter_map(Node::as_map_mut) {
+        each_item(service.get_mut("ports"), |port| {
+            put(port, "protocol", || "tcp".into());
+            put(port, "mode", || "ingress".into());
+        });
+        each_item(service.get_mut("secrets"), |secret| {
+            if let Some(source) = secret.get("source").and_then(Node::as_text).map(str::to_owned) {
+                put(secret, "target", || format!("/run/secrets/{source}").into());
+            }
+        });
+        each_item(service.get_mut("gpus"), device_defaults);
+        let devices = service
+            .get_mut("deploy")
+            .and_then(|deploy| deploy.get_mut("resources"))
+            .and_then(|resources| resources.get_mut("reservations"))
+            .and_then(|reservations| reservations.get_mut("devices"));
+        each_item(devices, device_defaults);
+        each_item(service.get_mut("env_file"), |file| put(file, "required", || true.into()));
+        if let Some(Value::Map(dependencies)) = service.get_mut("depends_on").map(|node| &mut node.value) {
+            for dependency in dependencies.values_mut().filter_map(Node::as_map_mut) {
+                put(dependency, "required", || true.into());
+            }
+        }
+        if let Some(Value::Map(build)) = service.get_mut("build").map(|node| &mut node.value) {
+            put(build, "context", || ".".into());
+        }
+    }
+}
+
+fn device_defaults(request: &mut Map) {
+    if !request.contains_key("device_ids") {
+        put(request, "count", || Value::Int(-1).into());
+    }
+}
+
+fn each_item(list: Option<&mut Node>, mut change: impl FnMut(&mut Map)) {
+    if let Some(Value::List(items)) = list.map(|node| &mut node.value) {
+        items.iter_mut().filter_map(Node::as_map_mut).for_each(&mut change);
+    }
+}
+
+fn put(map: &mut Map, key: &str, value: impl FnOnce() -> Node) {
+    if map.get(key).is_none_or(Node::is_null) {
+        map.insert(key.to_owned(), value());
+    }
+}
+
+/// Makes explicit what the project implies.
+pub(crate) fn normalize(whole: &mut Node, name: &str, environment: &BTreeMap<String, String>) {
+    let Some(top) = whole.as_map_mut() else { return };
+    let mut uses_default = false;
+    if let Some(services) = top.get_mut("services").and_then(Node::as_map_mut) {
+        for service in services.values_mut().filter_map(Node::as_map_mut) {
+            uses_default |= networks(service);
+            build(service, environment);
+            if service.get("pull_policy").and_then(Node::as_text) == Some("if_not_present") {
+                service.insert("pull_policy".to_owned(), "missing".into());
+            }
+            resolve(service.get_mut("environment"), environment, true);
+            each_item(service.get_mut("volumes"), |mount| {
+                if let Some(Value::Text(target)) = mount.get_mut("target").map(|node| &mut node.value) {
+                    *target = paths::clean(target);
+                }
+            });
+            implied_dependencies(service);
+        }
+    }
+    if uses_default {
+        let networks = top.entry("networks".to_owned()).or_insert_with(Node::map);
+        if let Some(networks) = networks.as_map_mut() {
+            networks.entry("default".to_owned()).or_insert_with(|| Value::Null.into());
+        }
+    }
+    for section in ["networks", "volumes", "configs", "secrets"] {
+        let Some(entries) = top.get_mut(section).and_then(Node::as_map_mut) else { continue };
+        for (key, resource) in entries {
+            if resource.is_null() {
+                resource.value = Value::Map(Map::new());
+            }
+            let external = resource.get("external").is_some_and(Node::is_true);
+            if let Some(resource) = resource.as_map_mut() {
+                put(resource, "name", || if external { key.as_str().into() } else { format!("{name}_{key}").into() });
+            }
+        }
+    }
+}
+
+/// Puts a service on the default network where it names none; returns true when it is on it.
+fn networks(service: &mut Map) -> bool {
+    if service.get("network_mode").is_some_and(|mode| !mode.is_null()) {
+        return false;
+    }
+    match service.get("networks").map(|node| &node.value) {
+        Some(Value::Map(named)) if !named.is_empty() => named.contains_key("default"),
+        Some(Value::Map(_) | Value::Null) | None => {
+            let default = Map::from([("default".to_owned(), Node::from(Value::Null))]);
+            service.insert("networks".to_owned(), Value::Map(default).into());
+            true
+        }
+        Some(_) => false,
+    }
+}
+
+fn build(service: &mut Map, environment: &BTreeMap<String, String>) {
+    let Some(build) = service.get_mut("build").and_then(Node::as_map_mut) else { return };
+    if !build.contains_key("dockerfile_inline") {
+        put(build, "dockerfile", || "Dockerfile".into());
+    }
+    resolve(build.get_mut("args"), environment, false);
+}
+
+/// Gives keys without a value the one from the environment; without one they stay or go.
+fn resolve(node: Option<&mut Node>, environment: &BTreeMap<String, String>, keep: bool) {
+    let Some(map) = node.and_then(Node::as_map_mut) else { return };
+    for (key, value) in map.iter_mut().filter(|(_, value)| value.is_null()) {
+        if let Some(found) = environment.get(key) {
+            value.value = Value::Text(found.clone());
+        }
+    }
+    if !keep {
+        map.retain(|_, value| !value.is_null());
+    }
+}
+
+/// Adds the dependencies that links, shared namespaces and `volumes_from` imply.
+fn implied_dependencies(service: &mut Map) {
+    let mut implied: Vec<(String, bool, Node)> = Vec::new();
+    let mut add = |name: &str, restart: bool, at: &Node| implied.push((name.to_owned(), restart, at.clone()));
+    for link in service.get("links").and_then(Node::as_list).unwrap_or_default() {
+        let text = link.as_text().unwrap_or_default();
+        add(text.split_once(':').map_or(text, |(name, _)| name), true, link);
+    }
+    for attribute in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        let Some(node) = service.get(attribute) else { continue };
+        if let Some(name) = node.as_text().and_then(|text| text.strip_prefix("service:")) {
+            add(name, true, node);
+        }
+    }
+    for volumes in service.get("volumes_from").and_then(Node::as_list).unwrap_or_default() {
+        let text = volumes.as_text().unwrap_or_default();
+        if !text.starts_with("container:") {
+            add(text.split_once(':').map_or(text, |(name, _)| name), false, volumes);
+        }
+    }
+    if implied.is_empty() {
+        return;
+    }
+    let depends_on = service.entry("depends_on".to_owned()).or_insert_with(Node::map);
+    let Some(depends_on) = depends_on.as_map_mut() else { return };
+    for (name, restart, at) in implied {
+        let mut dependency = Map::new();
+        dependency.insert("condition".to_owned(), "service_started".into());
+        if restart {
+            dependency.insert("restart".to_owned(), true.into());
+        }
+        dependency.insert("required".to_owned(), true.into());
+        let mut node = Node::from(Value::Map(dependency));
+        node.key.clone_from(&at.span);
+        node.span = at.span.clone();
+        depends_on.entry(name).or_insert(node);
+    }
+}

@@ -1,0 +1,341 @@
+//! Phase 1: text to trees with places. Anchors, aliases and merge keys are resolved here, so
+//! no later phase knows them; so are the limits that keep hostile files cheap.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+
+use super::scalar;
+use super::tree::{Map, Mark, Node, Value};
+use crate::diag::{Diagnostic, Source, Span};
+
+/// Largest file that is read, in bytes.
+pub(crate) const MAX_FILE: usize = 8 << 20;
+/// Deepest nesting of lists and mappings.
+const MAX_DEPTH: usize = 100;
+/// Nodes that all aliases of a file together may stand for.
+const MAX_ALIASED: usize = 250_000;
+
+/// Returns the documents of a file. Empty documents are left out.
+///
+/// After a mistake in the syntax nothing of that file is returned, as the rest would be guesswork.
+pub(crate) fn documents(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
+    let Some(source) = source(path, bytes, diagnostics) else { return Vec::new() };
+    let mut reader = Reader {
+        offsets: Offsets::new(&source.text),
+        source: &source,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        aliased: 0,
+        documents: Vec::new(),
+        diagnostics,
+    };
+    let before = reader.diagnostics.len();
+    match reader.read() {
+        Ok(()) if reader.diagnostics.len() == before => reader.documents,
+        Ok(()) => Vec::new(),
+        Err(diagnostic) => {
+            diagnostics.push(*diagnostic);
+            Vec::new()
+        }
+    }
+}
+
+/// Returns the text of a file that is acceptable as YAML at all: small, UTF-8, no control characters.
+fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
+    let name = path.display();
+    if bytes.len() > MAX_FILE {
+        let message = format!("{name} is too large: {} bytes, at most {MAX_FILE} are read", bytes.len());
+        diagnostics.push(Diagnostic::error(message, None));
+        return None;
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let source = Arc::new(Source { path: path.to_owned(), text });
+            diagnostics.push(
+                Diagnostic::error(format!("{name} is not UTF-8 text"), Span { source, start: at, end: at + 1 })
+                    .label("the first byte that is no text")
+                    .help("save the file with UTF-8 encoding"),
+            );
+            return None;
+        }
+    };
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    let forbidden = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
+    let bad = text.find(forbidden);
+    let source = Arc::new(Source { path: path.to_owned(), text });
+    if let Some(at) = bad {
+        let code = source.text.as_bytes()[at];
+        let span = Span { source, start: at, end: at + 1 };
+        diagnostics.push(
+            Diagnostic::error(format!("a control character (0x{code:02x}) is not allowed in YAML"), span)
+                .help("remove it, or write it as an escape in a double-quoted string"),
+        );
+        return None;
+    }
+    Some(source)
+}
+
+/// Byte offsets of the characters that the parser counts.
+enum Offsets {
+    /// Characters are bytes.
+    Ascii,
+    /// Byte offset of every character, and the length.
+    Table(Vec<u32>),
+}
+
+impl Offsets {
+    fn new(text: &str) -> Self {
+        if text.is_ascii() {
+            return Self::Ascii;
+        }
+        let mut table: Vec<u32> = text.char_indices().map(|(at, _)| at as u32).collect();
+        table.push(text.len() as u32);
+        Self::Table(table)
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        match self {
+            Self::Ascii => character,
+            Self::Table(table) => table.get(character).or(table.last()).map_or(0, |&at| at as usize),
+        }
+    }
+}
+
+struct Reader<'a> {
+    source: &'a Arc<Source>,
+    offsets: Offsets,
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, Node>,
+    aliased: usize,
+    documents: Vec<Node>,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+/// A collection that is being read.
+struct Frame {
+    content: Content,
+    anchor: usize,
+    start: Span,
+    mark: Mark,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map { map: Map, merge: Option<Node>, key: Option<Key> },
+}
+
+struct Key {
+    text: String,
+    span: Span,
+    merge: bool,
+    plain: bool,
+}
+
+type Stop = Box<Diagnostic>;
+
+impl Reader<'_> {
+    fn read(&mut self) -> Result<(), Stop> {
+        let text = &self.source.clone().text;
+        let mut parser = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| {
+                let start = self.offsets.byte(error.marker().index()).min(text.len());
+                let span = Span { source: self.source.clone(), start, end: (start + 1).min(text.len()) };
+                Box::new(Diagnostic::error(format!("invalid YAML: {}", error.info()), span).label("here"))
+            })?;
+            let start = self.offsets.byte(span.start.index()).min(text.len());
+            let end = self.offsets.byte(span.end.index()).min(text.len()).max(start);
+            let span = Span { source: self.source.clone(), start, end };
+            match event {
+                Event::Scalar(text, style, anchor, tag) => {
+                    let node = self.scalar(&text, style, tag.as_deref(), span);
+                    self.take(node, anchor, style == ScalarStyle::Plain)?;
+                }
+                Event::SequenceStart(anchor, tag) => {
+                    self.open(Content::List(Vec::new()), anchor, span, tag.as_deref())?;
+                }
+                Event::MappingStart(anchor, tag) => {
+                    let content = Content::Map { map: Map::new(), merge: None, key: None };
+                    self.open(content, anchor, span, tag.as_deref())?;
+                }
+                Event::SequenceEnd | Event::MappingEnd => self.close(end)?,
+                Event::Alias(anchor) => {
+                    let node = self.alias(anchor, span)?;
+                    self.take(node, 0, false)?;
+                }
+                Event::DocumentEnd => self.anchors.clear(),
+                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Node {
+        let value = match tag {
+            Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
+                "str" | "binary" => Value::Text(text.to_owned()),
+                "null" => Value::Null,
+                "float" => match scalar::resolve(text) {
+                    Value::Int(number) => Value::Float(number as f64),
+                    other => other,
+                },
+                _ => scalar::resolve(text),
+            },
+            _ if style == ScalarStyle::Plain => scalar::resolve(text),
+            _ => Value::Text(text.to_owned()),
+        };
+        Node { value, span: Some(span), key: None, mark: mark(tag) }
+    }
+
+    fn open(&mut self, content: Content, anchor: usize, start: Span, tag: Option<&Tag>) -> Result<(), Stop> {
+        if self.stack.len() >= MAX_DEPTH {
+            let message = format!("nested too deeply: more than {MAX_DEPTH} levels");
+            return Err(Box::new(Diagnostic::error(message, start)));
+        }
+        self.stack.push(Frame { content, anchor, start, mark: mark(tag) });
+        Ok(())
+    }
+
+    fn close(&mut self, end: usize) -> Result<(), Stop> {
+        let Some(frame) = self.stack.pop() else { return Ok(()) };
+        let value = match frame.content {
+            Content::List(items) => Value::List(items),
+            Content::Map { mut map, merge, .. } => {
+                if let Some(merge) = merge {
+                    self.merge(&mut map, merge);
+                }
+                Value::Map(map)
+            }
+        };
+        let span = Span { end: end.max(frame.start.end), ..frame.start };
+        self.take(Node { value, span: Some(span), key: None, mark: frame.mark }, frame.anchor, false)
+    }
+
+    /// Puts a finished node where it belongs: as a key, a value, an item or a document.
+    fn take(&mut self, mut node: Node, anchor: usize, plain: bool) -> Result<(), Stop> {
+        if anchor > 0 {
+            self.count(&node)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.stack.last_mut().map(|frame| &mut frame.content) {
+            None => {
+                if !node.is_null() {
+                    self.documents.push(node);
+                }
+            }
+            Some(Content::List(items)) => items.push(node),
+            Some(Content::Map { map, merge, key }) => match key.take() {
+                None => {
+                    let span = node.span.clone().unwrap_or_else(|| empty(self.source));
+                    match node.value {
+                        Value::Text(text) => *key = Some(Key { merge: plain && text == "<<", text, span, plain }),
+                        _ => {
+                            let message = format!("a key must be a string, this is {}", node.kind());
+                            let written = self.source.text.get(span.start..span.end).unwrap_or_default().trim();
+                            let help = format!("put it in quotes: \"{written}\"");
+                            self.diagnostics.push(Diagnostic::error(message, span.clone()).help(help));
+                            *key = Some(Key { text: format!("\0{}", span.start), span, merge: false, plain });
+                        }
+                    }
+                }
+                Some(mut key) => {
+                    if node.is_null() && key.plain && colon_belongs_to_key(&key.span) {
+                        key.text.push(':');
+                    }
+                    let first = if key.merge { merge.as_ref() } else { map.get(&key.text) };
+                    if let Some(first) = first.and_then(|node| node.key.clone()) {
+                        self.diagnostics.push(
+                            Diagnostic::error(
+                                format!("the key {:?} is written twice", key.text),
+                                key.span.clone(),
+                            )
+                            .label(format!("first written at {}", first.location()))
+                            .help("remove or rename one of them"),
+                        );
+                    }
+                    node.key = Some(key.span);
+                    if key.merge {
+                        *merge = Some(node);
+                    } else {
+                        map.insert(key.text, node);
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<Node, Stop> {
+        let Some(node) = self.anchors.get(&anchor) else {
+            return Err(Box::new(Diagnostic::error("this alias refers to a value that contains it", span)));
+        };
+        let node = node.clone();
+        self.count(&node)?;
+        Ok(node)
+    }
+
+    /// Counts the nodes that aliases and anchors stand for, so that no file grows without bound.
+    fn count(&mut self, node: &Node) -> Result<(), Stop> {
+        self.aliased += size(node);
+        if self.aliased > MAX_ALIASED {
+            let message = format!("the aliases of this file stand for more than {MAX_ALIASED} values");
+            let span = node.span.clone();
+            return Err(Box::new(Diagnostic::error(message, span).label("referred to too often")));
+        }
+        Ok(())
+    }
+
+    /// Adds what `<<` names to a mapping; keys that are there win, and earlier sources over later.
+    fn merge(&mut self, map: &mut Map, merge: Node) {
+        let key = merge.key.clone();
+        let sources = match merge.value {
+            Value::List(items) => items,
+            _ => vec![merge],
+        };
+        for source in sources {
+            match source.value {
+                Value::Map(entries) => {
+                    for (key, node) in entries {
+                        map.entry(key).or_insert(node);
+                    }
+                }
+                _ => {
+                    let message = format!("the merge key `<<` takes a mapping or a list of mappings, not {}", source.kind());
+                    self.diagnostics.push(Diagnostic::error(message, source.span.or_else(|| key.clone())));
+                }
+            }
+        }
+    }
+}
+
+/// Returns true for `{key:}`: the reference's reader takes a colon that no blank follows as part
+/// of the key.
+fn colon_belongs_to_key(key: &Span) -> bool {
+    matches!(key.source.text.as_bytes().get(key.end..), Some([b':', b'}' | b',' | b']', ..]))
+}
+
+fn size(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::List(items) => items.iter().map(size).sum(),
+        Value::Map(map) => map.values().map(size).sum(),
+        _ => 0,
+    }
+}
+
+fn mark(tag: Option<&Tag>) -> Mark {
+    match tag {
+        Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Mark::Reset,
+        Some(tag) if tag.handle == "!" && tag.suffix == "override" => Mark::Override,
+        _ => Mark::None,
+    }
+}
+
+fn empty(source: &Arc<Source>) -> Span {
+    Span { source: source.clone(), start: 0, end: 0 }
+}

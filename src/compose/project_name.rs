@@ -1,0 +1,76 @@
+//! The project's name (spec row `project-name-precedence`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::discover::World;
+use super::interpolate::interpolate;
+use super::tree::{Node, Path};
+use super::LoadOptions;
+use crate::diag::Diagnostic;
+
+/// Returns the name: `-p`, `COMPOSE_PROJECT_NAME`, `name:` of the last file that has it, the folder.
+pub(crate) fn project_name(
+    options: &LoadOptions,
+    world: &World,
+    documents: &[Node],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    let from_environment = || world.environment.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()).cloned();
+    if let Some(name) = options.project_name.clone().filter(|n| !n.is_empty()).or_else(from_environment) {
+        if normalized(&name) != name {
+            diagnostics.push(
+                Diagnostic::error(format!("{name:?} cannot be the name of a project"), None)
+                    .help("lower-case letters, digits, - and _ are allowed; it begins with a letter or digit"),
+            );
+            return None;
+        }
+        return Some(name);
+    }
+    let named = documents.iter().rev().find_map(|document| {
+        let node = document.get("name")?;
+        node.as_text().filter(|text| !text.is_empty())?;
+        Some(node)
+    });
+    if let Some(node) = named {
+        let mut node = node.clone();
+        if options.interpolate {
+            // Told again, with the same place, when the whole file is interpolated.
+            let (mut told, mut unheard) = (BTreeSet::new(), Vec::new());
+            interpolate(&mut node, &Path::ROOT.key("name"), &world.environment, &mut told, &mut unheard);
+        }
+        let text = node.as_text().unwrap_or_default();
+        let name = normalized(text);
+        if !name.is_empty() {
+            if name != text {
+                let message = format!("{text:?} cannot be the name of a project, {name:?} is used");
+                let help = "lower-case letters, digits, - and _ are allowed; it begins with a letter or digit";
+                diagnostics.push(Diagnostic::warning(message, node.span).help(help));
+            }
+            return Some(name);
+        }
+        let help = "give a variable a default: ${NAME:-value}";
+        diagnostics.push(Diagnostic::error("the project's name must not be empty", node.span).help(help));
+        return None;
+    }
+    let folder = world.folder.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
+    let name = normalized(&folder);
+    if name.is_empty() {
+        let message = format!("the folder name {folder:?} cannot be the name of a project");
+        diagnostics.push(Diagnostic::error(message, None).help("give one: -p NAME, or `name:` in the file"));
+        return None;
+    }
+    Some(name)
+}
+
+/// Returns the text with only what a project's name may hold.
+fn normalized(text: &str) -> String {
+    let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let kept: String = text.to_lowercase().chars().filter(allowed).collect();
+    kept.trim_start_matches(['_', '-']).to_owned()
+}
+
+/// Returns the environment with the project's name in it (spec row `project-name-var`).
+pub(crate) fn with_name(mut environment: BTreeMap<String, String>, name: &str) -> BTreeMap<String, String> {
+    environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.to_owned());
+    environment
+}

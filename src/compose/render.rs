@@ -1,0 +1,110 @@
+//! The canonical tree as JSON and YAML, keys in order.
+
+use super::schema::{Object, Print, Shape, TOP};
+use super::tree::{Map, Node, Value};
+
+/// Returns the tree as `config --format json` prints it: without extension attributes below
+/// the top level, as the reference does.
+pub fn config_json(tree: &Node) -> serde_json::Value {
+    json(tree, &Shape::Object(&TOP))
+}
+
+/// Returns the tree as `config` prints it.
+pub fn config_yaml(tree: &Node) -> String {
+    let value = yaml(tree, &Shape::Object(&TOP));
+    serde_yaml::to_string(&value).unwrap_or_default()
+}
+
+fn json(node: &Node, shape: &Shape) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(number) => (*number).into(),
+        Value::Float(number) => serde_json::Number::from_f64(*number).map_or(serde_json::Value::Null, Into::into),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(|item| json(item, item_shape(shape))).collect(),
+        Value::Map(map) => {
+            let table = table(shape);
+            let hidden = |key: &str| key.starts_with("x-") && table.is_some_and(|table| !std::ptr::eq(table, &TOP));
+            sorted(map, table)
+                .into_iter()
+                .filter(|(key, _)| !hidden(key))
+                .map(|(key, node)| (json_key(key, table), json(node, value_shape(shape, key))))
+                .collect()
+        }
+    }
+}
+
+fn yaml(node: &Node, shape: &Shape) -> serde_yaml::Value {
+    match &node.value {
+        Value::Null => serde_yaml::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(|item| yaml(item, item_shape(shape))).collect(),
+        Value::Map(map) => {
+            let table = table(shape);
+            let mut out = serde_yaml::Mapping::new();
+            for (key, node) in sorted(map, table) {
+                let inner = yaml(node, value_shape(shape, key));
+                let always = table.and_then(|t| t.field(key)).is_some_and(|f| f.print == Print::Always);
+                let empty = inner.is_null() || inner.as_mapping().is_some_and(serde_yaml::Mapping::is_empty);
+                // These are in the tree for JSON's sake.
+                if !(always && empty) {
+                    out.insert(key.into(), inner);
+                }
+            }
+            serde_yaml::Value::Mapping(out)
+        }
+    }
+}
+
+/// Returns the entries by name; at the top the name of the project comes first, then the services.
+fn sorted<'a>(map: &'a Map, table: Option<&Object>) -> Vec<(&'a str, &'a Node)> {
+    let mut entries: Vec<(&str, &Node)> = map.iter().map(|(key, node)| (key.as_str(), node)).collect();
+    let top = table.is_some_and(|table| std::ptr::eq(table, &TOP));
+    let rank = |key: &str| match key {
+        _ if !top => 0,
+        "name" => 0,
+        "services" => 1,
+        _ => 2,
+    };
+    entries.sort_by(|(a, _), (b, _)| (rank(a), *a).cmp(&(rank(b), *b)));
+    entries
+}
+
+/// Returns the key as the reference's JSON has it: device entries of `blkio_config` are capitalised.
+fn json_key(key: &str, table: Option<&Object>) -> String {
+    match (table.map(|t| t.name), key) {
+        (Some("a device weight" | "a device rate"), "path") => "Path".to_owned(),
+        (Some("a device weight"), "weight") => "Weight".to_owned(),
+        (Some("a device rate"), "rate") => "Rate".to_owned(),
+        _ => key.to_owned(),
+    }
+}
+
+fn table(shape: &Shape) -> Option<&'static Object> {
+    match shape {
+        Shape::Object(table) => Some(table),
+        Shape::Short(_, long) => table(long),
+        _ => None,
+    }
+}
+
+fn item_shape(shape: &Shape) -> &Shape {
+    match shape {
+        Shape::List(item, _) => item,
+        Shape::Short(_, long) => item_shape(long),
+        _ => &Shape::Any,
+    }
+}
+
+fn value_shape<'a>(shape: &'a Shape, key: &str) -> &'a Shape {
+    match shape {
+        Shape::Object(table) => table.field(key).map_or(&Shape::Any, |field| &field.shape),
+        Shape::Map(values) => &values.shape,
+        Shape::Short(_, long) => value_shape(long, key),
+        _ => &Shape::Any,
+    }
+}

@@ -1,0 +1,261 @@
+//! What Compose knows, as tables: every attribute with its shape, how it merges, how it is
+//! printed and whether this engine acts on it. The phases walk tree and tables side by side,
+//! so a new attribute is a new row.
+//!
+//! Source of the rows: the Compose Specification's schema and prose, `attributes.tsv`.
+
+mod build;
+mod deploy;
+mod resources;
+mod service;
+
+use resources::{CONFIG, INCLUDE, NETWORK, SECRET, VOLUME};
+pub(crate) use service::SERVICE;
+
+pub(crate) use super::short::Convert;
+
+/// The form of a value: what may be written, and what it becomes.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    /// Anything, kept as it is.
+    Any,
+    /// A string.
+    Text,
+    /// A string or number, kept as string.
+    Label,
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// `true` or `false`, also as string.
+    Bool,
+    /// A whole number, also as string.
+    Int,
+    /// A number, also as string.
+    Number,
+    /// A size: number or `512m`; becomes the number of bytes as string.
+    Bytes,
+    /// A duration `1m30s`.
+    Duration,
+    /// Permission bits; a string is read base 8.
+    Mode,
+    /// An argument list, or a string that is split as a shell would.
+    Command,
+    /// As a command, but a string is `CMD-SHELL`.
+    HealthTest,
+    /// A list of strings.
+    Texts(Twice),
+    /// A list of strings or numbers.
+    Labels(Twice),
+    /// A string or a list of strings.
+    TextOrTexts(Twice),
+    /// A mapping or a list of `KEY=VALUE`; values become strings.
+    KeyValues(Bare),
+    /// A mapping to strings or numbers; values become strings.
+    Options,
+    /// `extra_hosts`: mapping or list; becomes a list of `host=address`.
+    Hosts,
+    /// A list.
+    List(&'static Shape, Twice),
+    /// A mapping with keys of the user's choice.
+    Map(&'static Values),
+    /// A mapping with the keys of a table.
+    Object(&'static Object),
+    /// A short form, turned into a long one before that is looked at.
+    Short(Convert, &'static Shape),
+}
+
+/// What a key without a value is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bare {
+    /// Taken from the environment, or unset.
+    Null,
+    /// The empty string.
+    Empty,
+    /// A mistake.
+    Refused,
+}
+
+/// What happens to items that come twice in a list.
+#[derive(Clone, Copy)]
+pub(crate) enum Twice {
+    /// They stay.
+    Keep,
+    /// They are a mistake.
+    Refuse,
+    /// The later one takes the place of the earlier; strings are compared up to the first `=`.
+    Once,
+    /// The later one takes the place of the earlier with the same identity.
+    By(fn(&super::tree::Node) -> Option<String>),
+}
+
+/// The values of a mapping with keys of the user's choice.
+pub(crate) struct Values {
+    /// Of each value.
+    pub(crate) shape: Shape,
+    /// A value may be left out.
+    pub(crate) null: bool,
+    /// Keys must match `[a-zA-Z0-9._-]+`.
+    pub(crate) names: bool,
+}
+
+/// A mapping with known keys.
+pub(crate) struct Object {
+    /// What it is called in messages.
+    pub(crate) name: &'static str,
+    /// Its attributes.
+    pub(crate) fields: &'static [Field],
+    /// Attributes that must be there.
+    pub(crate) required: &'static [&'static str],
+}
+
+impl Object {
+    /// Returns the row of an attribute.
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|f| f.name == name)
+    }
+}
+
+/// One attribute.
+pub(crate) struct Field {
+    /// Its key.
+    pub(crate) name: &'static str,
+    /// Its form.
+    pub(crate) shape: Shape,
+    /// How a later file changes it.
+    pub(crate) merge: Merge,
+    /// What becomes of it when it says nothing (`false`, 0, empty).
+    pub(crate) print: Print,
+    /// It may be null.
+    pub(crate) null: bool,
+    /// It is a path, or holds some.
+    pub(crate) path: PathRule,
+    /// Whether the engine acts on it.
+    pub(crate) force: Force,
+}
+
+/// How a later file changes an attribute.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merge {
+    /// As its shape says: scalars are replaced, mappings merged, lists appended.
+    Shape,
+    /// Replaced as a whole, also by null.
+    Replace,
+    /// `logging`: merged only where both name the same driver (spec row `merge-logging`).
+    Logging,
+    /// `ipam.config`: by subnet (spec row `merge-ipam`).
+    Ipam,
+}
+
+/// What is printed of an attribute that says nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// Nothing.
+    Filled,
+    /// The empty value, where it was given.
+    Given,
+    /// Nothing, ever; the reference forgets it.
+    Never,
+    /// Null or the empty mapping even where it was not given; JSON only.
+    Always,
+}
+
+/// Which paths are in an attribute (spec row `paths-relative`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PathRule {
+    /// None.
+    No,
+    /// It is one, or a list of them.
+    Path,
+    /// As `Path`, but URLs and `service:` stay.
+    Context,
+    /// `source` of a bind mount.
+    Mount,
+    /// `device` of a volume that is a bind mount.
+    VolumeOptions,
+}
+
+/// Whether the engine acts on an attribute.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Force {
+    /// It does, or there is nothing to do.
+    Yes,
+    /// Not yet, or not here: it runs without, and a warning says what that means.
+    No(&'static str),
+}
+
+/// Returns a row with the usual rules.
+const fn field(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        merge: Merge::Shape,
+        print: match shape {
+            Shape::Object(_) => Print::Given,
+            Shape::Short(_, Shape::Object(_)) => Print::Given,
+            _ => Print::Filled,
+        },
+        null: false,
+        path: PathRule::No,
+        force: Force::Yes,
+    }
+}
+
+impl Field {
+    const fn replace(mut self) -> Self {
+        self.merge = Merge::Replace;
+        self
+    }
+
+    const fn merge(mut self, merge: Merge) -> Self {
+        self.merge = merge;
+        self
+    }
+
+    /// Printed when given, even if it says nothing.
+    const fn given(mut self) -> Self {
+        self.print = Print::Given;
+        self
+    }
+
+    const fn always(mut self) -> Self {
+        self.print = Print::Always;
+        self
+    }
+
+    const fn never(mut self) -> Self {
+        self.print = Print::Never;
+        self
+    }
+
+    const fn null(mut self) -> Self {
+        self.null = true;
+        self
+    }
+
+    const fn path(mut self, rule: PathRule) -> Self {
+        self.path = rule;
+        self
+    }
+
+    const fn unused(mut self, why: &'static str) -> Self {
+        self.force = Force::No(why);
+        self
+    }
+}
+
+/// The whole file.
+pub(crate) static TOP: Object = Object {
+    name: "the file",
+    required: &[],
+    fields: &[
+        field("version", Shape::Text),
+        field("name", Shape::Text),
+        field("include", Shape::List(&Shape::Short(Convert::IncludePath, &Shape::Object(&INCLUDE)), Twice::Keep)),
+        field("services", Shape::Map(&Values { shape: Shape::Object(&SERVICE), null: false, names: true })),
+        field("networks", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&NETWORK)), null: true, names: true })),
+        field("volumes", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&VOLUME)), null: true, names: true })).path(PathRule::VolumeOptions),
+        field("configs", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&CONFIG)), null: false, names: true })),
+        field("secrets", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&SECRET)), null: false, names: true })),
+        field("models", Shape::Map(&Values { shape: Shape::Object(&resources::MODEL), null: false, names: true }))
+            .unused("there is no model runner"),
+    ],
+};

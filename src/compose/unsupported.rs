@@ -1,0 +1,163 @@
+//! What is legal but not in force when the project runs: one diagnostic an attribute, with the
+//! place of its first use (spec row `schema-unsupported-warn`).
+
+use std::collections::BTreeMap;
+
+use super::schema::{Force, SERVICE, Shape, TOP};
+use super::tree::{Node, Value};
+use crate::diag::{Diagnostic, Span};
+
+/// Returns the diagnostics for a tree whose services are the enabled ones.
+pub(crate) fn unsupported(whole: &Node) -> Vec<Diagnostic> {
+    let mut found = Findings::default();
+    for (name, service) in whole.get("services").and_then(Node::as_map).into_iter().flatten() {
+        found.walk(service, &Shape::Object(&SERVICE), "services.*");
+        found.special(name, service);
+    }
+    for (section, entries) in whole.as_map().into_iter().flatten() {
+        if section != "services"
+            && let Some(field) = TOP.field(section)
+        {
+            if let Force::No(why) = field.force {
+                found.add(section, why, entries);
+            } else {
+                found.walk(entries, &field.shape, section);
+            }
+        }
+    }
+    found.finish()
+}
+
+#[derive(Default)]
+struct Findings {
+    /// By attribute: why it is not in force, where it is first used, how often.
+    ignored: BTreeMap<String, (&'static str, Option<Span>, usize)>,
+    special: Vec<Diagnostic>,
+}
+
+impl Findings {
+    fn walk(&mut self, node: &Node, shape: &Shape, path: &str) {
+        match (shape, &node.value) {
+            (Shape::Short(_, long), _) => self.walk(node, long, path),
+            (Shape::Object(table), Value::Map(map)) => {
+                for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+                    let Some(field) = table.field(key) else { continue };
+                    if let Force::No(why) = field.force {
+                        self.add(&format!("{path}.{key}"), why, value);
+                    } else if nested(&field.shape) && key != "build" {
+                        self.walk(value, &field.shape, &format!("{path}.{key}"));
+                    }
+                }
+            }
+            (Shape::Map(values), Value::Map(map)) if nested(&values.shape) => {
+                let path = format!("{path}.*");
+                map.values().for_each(|value| self.walk(value, &values.shape, &path));
+            }
+            (Shape::List(item, _), Value::List(items)) if nested(item) => {
+                items.iter().for_each(|node| self.walk(node, item, path));
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, path: &str, why: &'static str, node: &Node) {
+        let quiet = match (path, &node.value) {
+            // What everybody gets anyway.
+            (_, Value::Map(map)) => map.is_empty(),
+            (_, Value::List(items)) => items.is_empty(),
+            ("services.*.deploy.mode", Value::Text(text)) => text == "replicated",
+            ("services.*.isolation", Value::Text(text)) => text == "default",
+            ("services.*.ipc" | "services.*.cgroup", Value::Text(text)) => text == "private",
+            ("networks.*.enable_ipv4", value) => *value == Value::Bool(true),
+            (_, value) => *value == Value::Bool(false),
+        };
+        if quiet {
+            return;
+        }
+        let entry = self.ignored.entry(path.to_owned()).or_insert_with(|| (why, node.key_or_span(), 0));
+        entry.2 += 1;
+    }
+
+    /// Attributes of which only some values are in force.
+    fn special(&mut self, name: &str, service: &Node) {
+        let text = |key: &str| service.get(key).and_then(Node::as_text);
+        let place = |key: &str| service.get(key).and_then(Node::key_or_span);
+        if service.get("build").is_some() {
+            self.special.push(if service.get("image").is_some() {
+                Diagnostic::warning(format!("`services.{name}.build` is not in force yet: the image must exist"), place("build"))
+            } else {
+                Diagnostic::error(format!("the service `{name}` has to be built, which is not possible yet"), place("build"))
+                    .help("build the image elsewhere and name it with `image`")
+            });
+        }
+        if service.get("image").is_none() && service.get("provider").is_some() {
+            let message = format!("the service `{name}` comes from a provider, which is not possible yet");
+            self.special.push(Diagnostic::error(message, place("provider")));
+        }
+        match text("network_mode") {
+            Some(mode) if mode.starts_with("service:") || mode.starts_with("container:") => {
+                let message = format!("`services.{name}.network_mode: {mode}` is not possible yet");
+                let diagnostic = Diagnostic::error(message, place("network_mode"));
+                self.special.push(diagnostic.help("put both services on a network: they find each other by name"));
+            }
+            Some("bridge" | "default") => {
+                let message = format!("`services.{name}.network_mode: bridge` is not in force yet: it gets no network but `lo`");
+                self.special.push(Diagnostic::warning(message, place("network_mode")).help("use `networks`"));
+            }
+            _ => {}
+        }
+        if let Some(logging) = service.get("logging")
+            && let Some(driver) = logging.get("driver")
+            && !matches!(driver.as_text(), Some("json-file" | "local" | ""))
+        {
+            let message = format!("the log driver {} is not in force yet", driver.as_text().unwrap_or_default());
+            let help = "logs are written as json-file; `stack logs` shows them";
+            self.special.push(Diagnostic::warning(message, driver.span.clone()).help(help));
+        }
+        for option in service.get("security_opt").and_then(Node::as_list).unwrap_or_default() {
+            let written = option.as_text().unwrap_or_default().replacen(':', "=", 1);
+            let in_force = matches!(
+                written.as_str(),
+                "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges=false" | "seccomp=unconfined" | "seccomp=builtin"
+            );
+            // Without AppArmor or SELinux there is nothing to turn off.
+            if !in_force && !matches!(written.as_str(), "apparmor=unconfined" | "label=disable") {
+                let message = format!("`security_opt: {}` is not in force yet", option.as_text().unwrap_or_default());
+                self.special.push(Diagnostic::warning(message, option.span.clone()));
+            }
+        }
+        for mount in service.get("volumes").and_then(Node::as_list).unwrap_or_default() {
+            let kind = mount.get("type").and_then(Node::as_text);
+            if let Some(kind @ ("image" | "npipe" | "cluster")) = kind {
+                let message = format!("mounts of the type {kind} are not in force yet");
+                self.special.push(Diagnostic::warning(message, mount.span.clone()).help("this mount is left out"));
+            }
+            let source = mount.get("source").and_then(Node::as_text).unwrap_or_default();
+            if matches!(source, "/var/run/docker.sock" | "/run/docker.sock") {
+                let message = format!("the service `{name}` mounts Docker's socket, but Docker is not needed here and may not run");
+                self.special.push(Diagnostic::warning(message, mount.span.clone()));
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<Diagnostic> {
+        let ignored = self.ignored.into_iter().map(|(path, (why, span, count))| {
+            let others = if count > 1 { format!(" (used {count} times)") } else { String::new() };
+            Diagnostic::warning(format!("`{path}` is ignored: {why}{others}"), span)
+        });
+        let mut all: Vec<Diagnostic> = ignored.chain(self.special).collect();
+        all.sort_by_key(|d| d.span.as_ref().map(|span| (span.source.path.clone(), span.start)));
+        all
+    }
+}
+
+/// Returns true for shapes that hold attributes of their own.
+fn nested(shape: &Shape) -> bool {
+    match shape {
+        Shape::Object(_) => true,
+        Shape::Map(values) => nested(&values.shape),
+        Shape::List(item, _) => nested(item),
+        Shape::Short(_, long) => nested(long),
+        _ => false,
+    }
+}

@@ -1,0 +1,373 @@
+//! Phases: what the tables ask of the merged tree (`shape`), and what holds across attributes
+//! and resources (`references`; spec row `model-consistency`).
+
+use super::canonical::{expected, nearest};
+use super::schema::{Object, Shape, TOP, Twice};
+use super::tree::{Map, Node, Path, Value};
+use crate::diag::{Diagnostic, Span};
+
+/// Reports attributes without a value, missing ones, and list items that come twice.
+pub(crate) fn shape(whole: &Node, raw: bool, diagnostics: &mut Vec<Diagnostic>) {
+    check_shape(whole, &Shape::Object(&TOP), &Path::ROOT, raw, diagnostics);
+}
+
+fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, raw: bool, diagnostics: &mut Vec<Diagnostic>) {
+    match (shape, &node.value) {
+        (Shape::Short(_, long), _) => check_shape(node, long, path, raw, diagnostics),
+        (Shape::Object(table), Value::Map(map)) => {
+            for (key, value) in map {
+                let Some(field) = table.field(key) else { continue };
+                let path = path.key(key);
+                if !value.is_null() {
+                    check_shape(value, &field.shape, &path, raw, diagnostics);
+                } else if !field.null && !matches!(field.shape, Shape::Any) {
+                    let kind = expected(&field.shape);
+                    let message = format!("`{path}` has no value, {kind} is expected");
+                    diagnostics.push(Diagnostic::error(message, value.key_or_span()).help("give it one, or remove the line"));
+                }
+            }
+            missing(node, map, table, path, diagnostics);
+        }
+        (Shape::Map(values), Value::Map(map)) => {
+            for (key, value) in map {
+                let path = path.key(key);
+                if !value.is_null() {
+                    check_shape(value, &values.shape, &path, raw, diagnostics);
+                } else if !values.null {
+                    let message = format!("`{path}` must be {}, it is empty", expected(&values.shape));
+                    diagnostics.push(Diagnostic::error(message, value.key_or_span()));
+                }
+            }
+        }
+        (Shape::List(item, _), Value::List(items)) => {
+            for (index, node) in items.iter().enumerate() {
+                check_shape(node, item, &path.index(index), raw, diagnostics);
+            }
+        }
+        (Shape::Texts(Twice::Refuse) | Shape::Labels(Twice::Refuse), Value::List(items)) => {
+            for (index, node) in items.iter().enumerate() {
+                if items[..index].contains(node) {
+                    let text = node.as_text().unwrap_or_default();
+                    let message = format!("`{path}`: {text:?} is listed twice");
+                    diagnostics.push(Diagnostic::error(message, node.span.clone()).help("remove one of them"));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn missing(node: &Node, map: &Map, table: &Object, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    for name in table.required {
+        if map.get(*name).is_none_or(Node::is_null) && !map.is_empty() || !map.contains_key(*name) {
+            let message = format!("`{path}` lacks `{name}`");
+            let span = node.key_or_span().map(|span| first_line(&span));
+            diagnostics.push(Diagnostic::error(message, span).help(format!("{} needs `{name}`", table.name)));
+        }
+    }
+}
+
+fn first_line(span: &Span) -> Span {
+    let text = span.source.text.get(span.start..span.end).unwrap_or_default();
+    let length = text.find('\n').unwrap_or(text.len());
+    Span { end: span.start + length, ..span.clone() }
+}
+
+/// Reports references to what is not there and attributes that exclude each other, for the
+/// enabled services.
+pub(crate) fn references(whole: &Node, disabled: &Map, diagnostics: &mut Vec<Diagnostic>) {
+    let empty = Map::new();
+    let section = |name: &str| whole.get(name).and_then(Node::as_map).unwrap_or(&empty);
+    let mut checker = Checker {
+        services: section("services"),
+        disabled,
+        networks: section("networks"),
+        volumes: section("volumes"),
+        configs: section("configs"),
+        secrets: section("secrets"),
+        models: section("models"),
+        diagnostics,
+    };
+    for (name, service) in checker.services {
+        checker.service(name, service);
+    }
+    checker.container_names();
+    checker.resources();
+}
+
+struct Checker<'a> {
+    services: &'a Map,
+    disabled: &'a Map,
+    networks: &'a Map,
+    volumes: &'a Map,
+    configs: &'a Map,
+    secrets: &'a Map,
+    models: &'a Map,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    node.get(key).and_then(Node::as_text)
+}
+
+impl Checker<'_> {
+    fn error(&mut self, message: String, span: Option<Span>, help: impl Into<Option<String>>) {
+        let diagnostic = Diagnostic::error(message, span);
+        self.diagnostics.push(match help.into() {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        });
+    }
+
+    fn service(&mut self, name: &str, service: &Node) {
+        let has = |key: &str| service.get(key).is_some();
+        if !has("image") && !has("build") && !has("provider") && service.as_map().is_some() {
+            let help = "give it an image: image: NAME[:TAG]".to_owned();
+            self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
+        }
+        self.dependencies(name, service);
+        self.networks(name, service);
+        self.mounts(name, service);
+        self.grants(name, service);
+        self.healthcheck(service);
+        self.limits(name, service);
+        self.build(name, service);
+        self.watch(name, service);
+    }
+
+    fn dependencies(&mut self, name: &str, service: &Node) {
+        let Some(map) = service.get("depends_on").and_then(Node::as_map) else { return };
+        for (target, dependency) in map {
+            if self.services.contains_key(target) {
+                continue;
+            }
+            let required = dependency.get("required").is_none_or(Node::is_true);
+            let span = dependency.key_or_span();
+            if let Some(other) = self.disabled.get(target) {
+                if required {
+                    let profiles = other.get("profiles").and_then(Node::as_list).unwrap_or_default();
+                    let profiles: Vec<&str> = profiles.iter().filter_map(Node::as_text).collect();
+                    let help = format!("activate it with --profile {}, or set `required: false`", profiles.join(" or "));
+                    self.error(format!("the service `{name}` depends on `{target}`, which no active profile enables"), span, help);
+                }
+            } else {
+                let help = nearest(target, self.services.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+                self.error(format!("the service `{name}` depends on `{target}`, which is not defined"), span, help);
+            }
+        }
+    }
+
+    fn networks(&mut self, name: &str, service: &Node) {
+        let named = service.get("networks").and_then(Node::as_map);
+        if let (Some(mode), Some(named)) = (service.get("network_mode"), named)
+            && !named.is_empty()
+        {
+            let message = format!("the service `{name}` has both `network_mode` and `networks`");
+            self.error(message, mode.key_or_span(), "keep one of them".to_owned());
+        }
+        for (network, node) in named.into_iter().flatten() {
+            if !self.networks.contains_key(network) {
+                let help = nearest(network, self.networks.keys().map(String::as_str)).map_or_else(
+                    || format!("define it at the top level: networks: {{{network}: }}"),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.error(format!("the service `{name}` uses the network `{network}`, which is not defined"), node.key_or_span(), help);
+            }
+        }
+    }
+
+    fn mounts(&mut self, name: &str, service: &Node) {
+        for mount in service.get("volumes").and_then(Node::as_list).unwrap_or_default() {
+            let source = mount.get("source");
+            match (text(mount, "type"), source.and_then(Node::as_text)) {
+                (Some("volume"), Some(volume)) if !self.volumes.contains_key(volume) => {
+                    let help = nearest(volume, self.volumes.keys().map(String::as_str)).map_or_else(
+                        || format!("define it at the top level: volumes: {{{volume}: }}; a folder is written ./{volume}"),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    let span = source.and_then(|node| node.span.clone());
+                    self.error(format!("the service `{name}` uses the volume `{volume}`, which is not defined"), span, help);
+                }
+                (Some("bind"), None) => {
+                    let message = format!("a bind mount of the service `{name}` lacks `source`");
+                    self.error(message, mount.span.as_ref().map(first_line), None);
+                }
+                (Some("bind" | "volume" | "tmpfs" | "image" | "npipe" | "cluster"), _) => {}
+                (Some(other), _) => {
+                    let message = format!("{other:?} is not a type of mount");
+                    let span = mount.get("type").and_then(|node| node.span.clone());
+                    self.error(message, span, "use bind, volume, tmpfs or image".to_owned());
+                }
+                (None, _) => {}
+            }
+            if mount.as_map().is_some() && mount.get("target").is_none() {
+                let message = format!("a mount of the service `{name}` lacks `target`");
+                self.error(message, mount.span.as_ref().map(first_line), None);
+            }
+        }
+    }
+
+    fn grants(&mut self, name: &str, service: &Node) {
+        let build_secrets = service.get("build").and_then(|build| build.get("secrets"));
+        for (grants, defined, kind) in [
+            (service.get("configs"), self.configs, "config"),
+            (service.get("secrets"), self.secrets, "secret"),
+            (build_secrets, self.secrets, "secret"),
+        ] {
+            for grant in grants.and_then(Node::as_list).unwrap_or_default() {
+                let Some(source) = grant.get("source") else { continue };
+                let Some(wanted) = source.as_text() else { continue };
+                if !defined.contains_key(wanted) {
+                    let help = nearest(wanted, defined.keys().map(String::as_str)).map_or_else(
+                        || format!("define it at the top level: {kind}s: {{{wanted}: {{file: ./{wanted}}}}}"),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    let message = format!("the service `{name}` uses the {kind} `{wanted}`, which is not defined");
+                    self.error(message, source.span.clone(), help);
+                }
+            }
+        }
+        for (model, node) in service.get("models").and_then(Node::as_map).into_iter().flatten() {
+            if !self.models.contains_key(model) {
+                let message = format!("the service `{name}` uses the model `{model}`, which is not defined");
+                self.error(message, node.key_or_span(), None);
+            }
+        }
+    }
+
+    fn healthcheck(&mut self, service: &Node) {
+        let Some(healthcheck) = service.get("healthcheck") else { return };
+        if let Some(test) = healthcheck.get("test")
+            && let Some(first) = test.as_list().and_then(|items| items.first())
+            && !matches!(first.as_text(), Some("CMD" | "CMD-SHELL" | "NONE"))
+        {
+            let message = "a healthcheck's test list must begin with CMD, CMD-SHELL or NONE".to_owned();
+            let help = "write [CMD, program, argument], or a plain string for the shell".to_owned();
+            self.error(message, first.span.clone(), help);
+        }
+        if healthcheck.get("start_interval").is_some() && healthcheck.get("start_period").is_none() {
+            let span = healthcheck.get("start_interval").and_then(Node::key_or_span);
+            self.diagnostics.push(
+                Diagnostic::warning("`start_interval` has no effect without `start_period`", span)
+                    .help("give the healthcheck a start_period"),
+            );
+        }
+    }
+
+    /// Values that may be given in two places must agree.
+    fn limits(&mut self, name: &str, service: &Node) {
+        let deploy = service.get("deploy");
+        let resource = |kind: &str, key: &str| deploy?.get("resources")?.get(kind)?.get(key);
+        let pairs = [
+            ("scale", "deploy.replicas", deploy.and_then(|d| d.get("replicas"))),
+            ("cpus", "deploy.resources.limits.cpus", resource("limits", "cpus")),
+            ("mem_limit", "deploy.resources.limits.memory", resource("limits", "memory")),
+            ("mem_reservation", "deploy.resources.reservations.memory", resource("reservations", "memory")),
+            ("pids_limit", "deploy.resources.limits.pids", resource("limits", "pids")),
+        ];
+        for (key, path, other) in pairs {
+            if let (Some(one), Some(other)) = (service.get(key), other)
+                && one != other
+            {
+                let message = format!("the service `{name}` has different values for `{key}` and `{path}`");
+                self.error(message, one.key_or_span(), "keep one of them".to_owned());
+            }
+        }
+        let replicas = service.get("scale").or_else(|| deploy.and_then(|d| d.get("replicas")));
+        if let (Some(container_name), Some(count)) = (service.get("container_name"), replicas.and_then(Node::as_int))
+            && count > 1
+        {
+            let message = format!("the service `{name}` has a `container_name` and {count} replicas, but a name is unique");
+            self.error(message, container_name.key_or_span(), "remove `container_name`".to_owned());
+        }
+        if replicas.and_then(Node::as_int).is_some_and(|count| count < 0) {
+            let span = replicas.and_then(|node| node.span.clone());
+            self.error(format!("the service `{name}` cannot have fewer than 0 replicas"), span, None);
+        }
+    }
+
+    fn build(&mut self, name: &str, service: &Node) {
+        let Some(build) = service.get("build") else { return };
+        // The default name is put in only where there is no inline text.
+        if let (Some(inline), Some(_)) = (build.get("dockerfile_inline"), build.get("dockerfile")) {
+            let message = format!("the build of `{name}` has both `dockerfile` and `dockerfile_inline`");
+            self.error(message, inline.key_or_span(), "keep one of them".to_owned());
+        }
+        for (context, node) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
+            let Some(target) = node.as_text().and_then(|text| text.strip_prefix("service:")) else { continue };
+            let known = self.services.get(target).or_else(|| self.disabled.get(target));
+            let problem = match known {
+                None => "is not defined",
+                Some(other) if other.get("build").is_none() => "is not built",
+                Some(_) => continue,
+            };
+            let message = format!("the context `{context}` of `{name}` is the service `{target}`, which {problem}");
+            self.error(message, node.span.clone(), None);
+        }
+        let platforms = build.get("platforms").and_then(Node::as_list).unwrap_or_default();
+        if let Some(platform) = service.get("platform")
+            && !platforms.is_empty()
+            && !platforms.contains(platform)
+        {
+            let message = format!("`build.platforms` of `{name}` does not include its platform");
+            self.error(message, platform.span.clone(), None);
+        }
+    }
+
+    fn watch(&mut self, name: &str, service: &Node) {
+        let rules = service.get("develop").and_then(|develop| develop.get("watch")).and_then(Node::as_list);
+        for rule in rules.unwrap_or_default() {
+            if let Some(action) = text(rule, "action")
+                && action.starts_with("sync")
+                && text(rule, "target").is_none_or(str::is_empty)
+            {
+                let message = format!("a watch rule of `{name}` with the action {action} lacks `target`");
+                self.error(message, rule.span.as_ref().map(first_line), None);
+            }
+        }
+    }
+
+    fn container_names(&mut self) {
+        let mut seen: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
+        for (name, service) in self.services {
+            let Some(node) = service.get("container_name") else { continue };
+            let Some(container) = node.as_text() else { continue };
+            if let Some(other) = seen.insert(container, name) {
+                let message = format!("the services `{other}` and `{name}` have the same `container_name` {container:?}");
+                self.error(message, node.span.clone(), "a container's name is unique".to_owned());
+            }
+        }
+    }
+
+    fn resources(&mut self) {
+        for (section, entries, sources) in [
+            ("networks", self.networks, &[][..]),
+            ("volumes", self.volumes, &[][..]),
+            ("configs", self.configs, &["file", "environment", "content"][..]),
+            ("secrets", self.secrets, &["file", "environment"][..]),
+        ] {
+            for (name, node) in entries {
+                let Some(map) = node.as_map() else { continue };
+                let external = node.get("external").is_some_and(Node::is_true);
+                let given: Vec<&str> = sources.iter().copied().filter(|key| map.contains_key(*key)).collect();
+                if section == "volumes" && external {
+                    for (key, value) in map.iter().filter(|(key, _)| !matches!(key.as_str(), "name" | "external")) {
+                        if !key.starts_with("x-") {
+                            let message = format!("`{section}.{name}` is external, so it cannot have `{key}`");
+                            self.error(message, value.key_or_span(), None);
+                        }
+                    }
+                }
+                if given.len() > 1 {
+                    let message = format!("`{section}.{name}` has more than one source: {}", given.join(", "));
+                    self.error(message, node.key_or_span(), "keep one of them".to_owned());
+                }
+                if !sources.is_empty() && given.is_empty() && !external && !map.contains_key("driver") {
+                    let message = format!("`{section}.{name}` has no source");
+                    let help = format!("give it one of {}, or `external: true`", sources.join(", "));
+                    self.error(message, node.key_or_span(), help);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What an image says about the containers made from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The part of an image's configuration that containers inherit (OCI image spec, config.md;
+/// `Healthcheck` is Docker's addition). Serialises with the field names of that document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageConfig {
+    /// Words put before the command.
+    #[serde(deserialize_with = "null_is_default")]
+    pub entrypoint: Vec<String>,
+    /// The command, or the entrypoint's arguments.
+    #[serde(deserialize_with = "null_is_default")]
+    pub cmd: Vec<String>,
+    /// `KEY=value`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub env: Vec<String>,
+    /// Working directory; empty is `/`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub working_dir: String,
+    /// `user[:group]`; empty is root.
+    #[serde(deserialize_with = "null_is_default")]
+    pub user: String,
+    /// `6379/tcp`.
+    #[serde(with = "key_set")]
+    pub exposed_ports: BTreeSet<String>,
+    /// Paths that get an anonymous volume each.
+    #[serde(with = "key_set")]
+    pub volumes: BTreeSet<String>,
+    /// Labels.
+    #[serde(deserialize_with = "null_is_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Name or number of the signal that asks it to stop, `SIGQUIT`.
+    pub stop_signal: Option<String>,
+    /// The shell of `CMD-SHELL` probes; empty is `/bin/sh -c`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub shell: Vec<String>,
+    /// How its health is probed.
+    pub healthcheck: Option<ImageHealthcheck>,
+}
+
+/// `HEALTHCHECK` of an image; durations are nanoseconds, 0 stands for absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageHealthcheck {
+    /// `["NONE"]`, `["CMD", ...]` or `["CMD-SHELL", line]`; empty takes what is there already.
+    #[serde(deserialize_with = "null_is_default")]
+    pub test: Vec<String>,
+    /// Nanoseconds between probes.
+    pub interval: u64,
+    /// Nanoseconds a probe may take.
+    pub timeout: u64,
+    /// Nanoseconds in which failures do not count.
+    pub start_period: u64,
+    /// Nanoseconds between probes during the start period.
+    pub start_interval: u64,
+    /// Consecutive failures that make it unhealthy.
+    pub retries: u32,
+}
+
+/// A container's health probe, every default filled in (spec rows `service-healthcheck*`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthcheckSpec {
+    /// What is run in the container: `CMD` words, or `/bin/sh -c line` for `CMD-SHELL`.
+    pub argv: Vec<String>,
+    /// Written as a shell line (`inspect` shows `CMD-SHELL`).
+    pub shell: bool,
+    /// Time between the end of a probe and the next one.
+    pub interval: Duration,
+    /// A probe that takes longer is killed and has failed.
+    pub timeout: Duration,
+    /// Failures within this time of the start do not count.
+    pub start_period: Duration,
+    /// Time between probes during the start period.
+    pub start_interval: Duration,
+    /// Consecutive failures that make it unhealthy; at least 1.
+    pub retries: u32,
+}
+
+/// Reads a value where `null` means the default: images in the wild write `"Env": null`.
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Sets that the image configuration writes as an object of empty objects.
+mod key_set {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize)]
+    struct Empty {}
+
+    pub(super) fn serialize<S: Serializer>(set: &BTreeSet<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        set.iter().map(|key| (key, Empty {})).collect::<BTreeMap<_, _>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+        let map = Option::<BTreeMap<String, serde::de::IgnoredAny>>::deserialize(deserializer)?;
+        Ok(map.unwrap_or_default().into_keys().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_registries_serve() {
+        let text = r#"{"Env": null, "Cmd": ["redis-server"], "Entrypoint": ["docker-entrypoint.sh"],
+            "ExposedPorts": {"6379/tcp": {}}, "Volumes": {"/data": {}}, "WorkingDir": "/data", "OnBuild": null,
+            "Healthcheck": {"Test": ["CMD-SHELL", "redis-cli ping"], "Interval": 1000000000}}"#;
+        let config: ImageConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(config.cmd, ["redis-server"]);
+        assert!(config.env.is_empty());
+        assert!(config.exposed_ports.contains("6379/tcp") && config.volumes.contains("/data"));
+        assert_eq!(config.healthcheck.as_ref().unwrap().interval, 1_000_000_000);
+        let again: ImageConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
+    }
+}

@@ -1,0 +1,104 @@
+//! Without an engine: help, versions, mistakes, and commands that find nothing.
+
+use std::os::unix::process::CommandExt as _;
+
+use crate::env::{TestEnv, finish};
+
+#[test]
+fn help_names_the_commands() {
+    let env = TestEnv::new();
+    for args in [&[][..], &["--help"], &["-h"]] {
+        let help = env.run(args).success();
+        for command in ["up", "down", "ps", "logs", "exec", "config", "image"] {
+            assert!(help.lines().any(|l| l.trim_start().starts_with(command)), "{command}: {help}");
+        }
+        assert!(!help.contains("daemon"), "{help}");
+    }
+    let help = env.run(&["up", "--help"]).success();
+    assert!(help.contains("--detach") && help.contains("--file"), "{help}");
+}
+
+#[test]
+fn the_version_has_three_forms() {
+    let env = TestEnv::new();
+    let version = env!("CARGO_PKG_VERSION");
+    for args in [&["version"][..], &["--version"], &["-v"]] {
+        assert_eq!(env.run(args).success(), format!("stack version {version}\n"));
+    }
+    assert_eq!(env.run(&["version", "--short"]).success(), format!("{version}\n"));
+    assert_eq!(env.run(&["version", "--format", "json"]).success(), format!("{{\"version\":\"{version}\"}}\n"));
+    assert_eq!(env.run(&["version", "-f", "json"]).success(), format!("{{\"version\":\"{version}\"}}\n"));
+}
+
+#[test]
+fn what_is_mistyped_is_refused_with_a_suggestion() {
+    let env = TestEnv::new();
+    let said = env.run(&["upp"]).failure(1);
+    assert!(said.contains("'up'"), "{said}");
+    let said = env.run(&["up", "--detahc"]).failure(1);
+    assert!(said.contains("--detach"), "{said}");
+    let said = env.run(&["-p", "Not Valid", "ps"]).failure(1);
+    assert_eq!(
+        said,
+        "error: \"Not Valid\" is no valid project name\n\
+         hint: use lower-case letters, digits, dashes and underscores, beginning with a letter or digit\n"
+    );
+    let said = env.run(&["-p", "demo", "logs", "--since", "soon"]).failure(1);
+    assert!(said.starts_with("error: --since: \"soon\" is neither a time"), "{said}");
+    let said = env.run(&["-p", "demo", "--progress", "json", "ps", "--filter", "x"]).failure(1);
+    assert_eq!(said, "{\"error\":true,\"message\":\"arguments to --filter should be in form KEY=VAL\"}\n");
+}
+
+#[test]
+fn nothing_to_show_starts_no_engine() {
+    let env = TestEnv::new();
+    let header = "NAME      IMAGE     COMMAND   SERVICE   CREATED   STATUS    PORTS\n";
+    assert_eq!(env.run(&["-p", "demo", "ps"]).success(), header);
+    assert_eq!(env.run(&["-p", "demo", "ps", "--format", "json"]).success(), "");
+    assert_eq!(env.run(&["ls"]).success(), "NAME      STATUS    CONFIG FILES\n");
+    assert_eq!(env.run(&["ls", "--format", "json"]).success(), "[]\n");
+    let down = env.run(&["-p", "demo", "down"]);
+    assert_eq!(down.stderr, "warning: no resource found to remove for project \"demo\"\n");
+    assert_eq!(down.success(), "");
+    let said = env.run(&["-p", "demo", "stop"]).failure(1);
+    assert!(said.starts_with("error: project \"demo\" has no containers\n"), "{said}");
+    let said = env.run(&["inspect", "demo-web-1"]).failure_with("[]\n", 1);
+    assert_eq!(said, "error: no such container: demo-web-1\n");
+    assert!(!env.run_folder().exists() && !env.root_folder().exists(), "an engine was started");
+}
+
+#[test]
+fn without_root_rights_the_message_says_what_to_do() {
+    let env = TestEnv::new();
+    // Anything left from before makes the engine necessary.
+    std::fs::create_dir_all(env.root_folder().join("containers/x")).unwrap();
+    let open = |path: &std::path::Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    open(env.work().parent().unwrap());
+    let program = env.work().join("stack");
+    std::fs::copy(assert_cmd::cargo::cargo_bin!("stack"), &program).unwrap();
+    open(&program);
+    let mut command = env.command(&["-p", "demo", "ps"]);
+    let mut plain = std::process::Command::new(&program);
+    plain.args(command.get_args()).current_dir("/").env_clear();
+    for (key, value) in command.get_envs() {
+        plain.env(key, value.unwrap());
+    }
+    command = plain;
+    let outcome = finish(command.uid(65534).gid(65534));
+    assert_eq!(
+        outcome.failure(1),
+        "error: stack needs root rights to make namespaces, mounts and network links\n\
+         hint: run it as root, for example: sudo stack ...\n"
+    );
+}
+
+#[test]
+fn an_engine_that_cannot_start_is_quoted() {
+    let env = TestEnv::new();
+    std::fs::write(env.run_folder(), "a file is in the way").unwrap();
+    let said = env.run(&["image", "ls"]).failure(1);
+    assert!(said.starts_with("error: cannot "), "{said}");
+}

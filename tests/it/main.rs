@@ -1,0 +1,7 @@
+//! The command line as a user meets it: arguments in, text and exit status out.
+
+mod engine;
+mod env;
+mod everyday;
+mod foreground;
+mod operations;
