@@ -245,3 +245,11 @@ async fn every_single_failure_is_contained() {
         assert_eq!(ended.outcome.failures.len(), usize::from(call != "await cache"), "{call}");
     }
 }
+
+#[test]
+fn a_daemon_can_run_it_as_a_task() {
+    fn sendable<T: Send>(_: &T) {}
+    let host = Arc::new(FakeHost::default());
+    let (_keep, cancel) = watch::channel(false);
+    sendable(&apply(Plan::default(), &host, DEFAULT_LIMIT, cancel, |_| {}));
+}

@@ -217,7 +217,7 @@ pub(super) struct Pool {
     pub(super) subnet: Ipv4Network,
     range: Ipv4Network,
     gateway: Ipv4Addr,
-    /// Address to the name of its holder.
+    /// Address to the id of the container that has it.
     taken: HashMap<Ipv4Addr, String>,
     next: u64,
 }
@@ -235,7 +235,7 @@ impl Pool {
         }
     }
 
-    /// Returns who has the address.
+    /// Returns the id of the container that has the address, or that it is the gateway's.
     pub(super) fn holder(&self, address: Ipv4Addr) -> Option<&str> {
         match self.taken.get(&address) {
             Some(holder) => Some(holder),

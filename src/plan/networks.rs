@@ -130,7 +130,7 @@ fn fill_pools(nets: &mut BTreeMap<&str, Net>, observed: &Observed) {
     for container in &observed.containers {
         for endpoint in &container.spec.endpoints {
             if let Some(pool) = pools.get_mut(endpoint.network.as_str()) {
-                pool.take(endpoint.address, &container.spec.name);
+                pool.take(endpoint.address, container.spec.id.as_str());
             }
         }
     }

@@ -3,8 +3,12 @@
 //! In this order: which services, which containers are kept, made anew or go; addresses;
 //! the steps. Spec rows `life-*`.
 
+mod diverge;
+mod limits;
+mod steps;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::addresses;
 use super::build::{Builder, Draft};
@@ -18,9 +22,6 @@ use crate::compose::model::{Condition, NetworkMode, Service};
 use crate::graph::{Graph, Spans};
 use crate::ids::{ContainerId, ServiceName, VolumeName};
 use crate::spec::{ContainerSpec, Endpoint, MountKind, PublishedPort, VolumeSpec};
-
-/// Most ports that a Linux bridge can have (`BR_MAX_PORTS`).
-const BRIDGE_PORTS: usize = 1023;
 
 /// Returns the steps that make the project what its files say.
 pub fn plan_up(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
@@ -117,12 +118,11 @@ impl<'a> Up<'a> {
             let image = service.image.as_ref().and_then(|reference| inputs.images.get(reference));
             let replicas = existing.remove(name.as_str()).unwrap_or_default();
             let config_hash = hash::service(service);
-            let mut unit = Unit { name, service, image, config_hash, slots: Vec::new(), excess: replicas };
+            let unit = Unit { name, service, image, config_hash, slots: Vec::new(), excess: replicas };
             if image.is_none() && wanted(inputs, &unit) > 0 {
                 let image = service.image.clone().unwrap_or_default();
                 plan.errors.push(PlanError::ImageMissing { service: name.clone(), image });
             }
-            unit.excess.retain(|container| container.number() > 0 || !container.spec.name.is_empty());
             units.push(unit);
         }
         let known: HashSet<&str> = project.services.keys().chain(&project.disabled).map(ServiceName::as_str).collect();
@@ -148,8 +148,6 @@ impl<'a> Up<'a> {
     /// Decides for each service which containers stay, which are made and which go.
     fn decide_fates(&mut self) {
         let (inputs, nets) = (self.inputs, &self.nets);
-        let mut names: Option<HashMap<&str, &ObservedContainer>> = None;
-        let mut made: HashSet<String> = HashSet::new();
         for unit in &mut self.units {
             let wanted = wanted(inputs, unit);
             if wanted > 1 && unit.service.container_name.is_some() {
@@ -158,7 +156,7 @@ impl<'a> Up<'a> {
             }
             let mut existing: Vec<_> = std::mem::take(&mut unit.excess)
                 .into_iter()
-                .map(|container| (differs(inputs, nets, unit, container), container))
+                .map(|container| (diverge::differs(inputs, nets, unit, container), container))
                 .collect();
             // Of too many, the outdated go first, then the highest numbers (spec row `life-scale`).
             existing.sort_by_key(|(cause, container)| (cause.is_some(), container.number()));
@@ -179,22 +177,30 @@ impl<'a> Up<'a> {
                 slot.remake(Cause::Missing, inputs.seed);
                 unit.slots.push(slot);
             }
-            for slot in &unit.slots {
-                if slot.make.is_none() {
-                    continue;
-                }
-                let names = names.get_or_insert_with(|| {
-                    self.observed.containers.iter().map(|c| (c.spec.name.as_str(), c)).collect()
-                });
-                let holder = names.get(slot.name.as_str()).filter(|holder| {
-                    let same_service = holder.is_of(&inputs.project.name) && holder.service() == unit.name.as_str();
-                    !same_service || holder.is_one_off()
-                });
-                let by = match holder {
+        }
+        self.decide_names();
+    }
+
+    /// Reports names that others have; waits for those that give them up.
+    fn decide_names(&mut self) {
+        if self.units.iter().flat_map(|unit| &unit.slots).all(|slot| slot.make.is_none()) {
+            return;
+        }
+        let goes = self.goes();
+        let holders: HashMap<&str, &ObservedContainer> =
+            self.observed.containers.iter().map(|container| (container.spec.name.as_str(), container)).collect();
+        let mut made: HashSet<String> = HashSet::new();
+        for unit in &mut self.units {
+            for slot in unit.slots.iter_mut().filter(|slot| slot.make.is_some()) {
+                let by = match holders.get(slot.name.as_str()) {
+                    Some(holder) if goes.contains(&holder.spec.id) => {
+                        slot.waits_for.push(holder.spec.id.clone());
+                        None
+                    }
                     Some(holder) => Some(format!("container {}", holder.spec.id.short())),
-                    None if !made.insert(slot.name.clone()) => Some("another service".to_owned()),
                     None => None,
                 };
+                let by = by.or_else(|| (!made.insert(slot.name.clone())).then(|| "another service".to_owned()));
                 if let Some(by) = by {
                     let (service, name) = (unit.name.clone(), slot.name.clone());
                     self.plan.errors.push(PlanError::NameTaken { service, name, by });
@@ -217,62 +223,73 @@ impl<'a> Up<'a> {
         if wishes.is_empty() {
             return;
         }
-        let mut slot_of: HashMap<String, (usize, usize)> = HashMap::new();
-        let mut goes: HashMap<String, ContainerId> = HashMap::new();
+        let mut slot_of: HashMap<&str, (usize, usize)> = HashMap::new();
+        let mut goes: HashSet<&str> = self.orphans.iter().map(|orphan| orphan.spec.id.as_str()).collect();
         for (u, unit) in self.units.iter().enumerate() {
             for (s, slot) in unit.slots.iter().enumerate() {
-                if let Some(current) = slot.current {
-                    slot_of.insert(current.spec.name.clone(), (u, s));
-                }
+                slot_of.extend(slot.current.map(|current| (current.spec.id.as_str(), (u, s))));
             }
-            goes.extend(unit.excess.iter().map(|c| (c.spec.name.clone(), c.spec.id.clone())));
+            goes.extend(unit.excess.iter().map(|container| container.spec.id.as_str()));
         }
-        goes.extend(self.orphans.iter().map(|c| (c.spec.name.clone(), c.spec.id.clone())));
-        let mut granted: HashSet<(&str, std::net::Ipv4Addr)> = HashSet::new();
+        let mut granted: HashSet<(&str, Ipv4Addr)> = HashSet::new();
         for (u, s, key, address) in wishes {
             let Some(net) = self.nets.get_mut(key) else { continue };
-            let service = self.units[u].name.clone();
-            let network = net.spec.name.as_str().to_owned();
+            let service = self.units[u].name;
             if !addresses::usable(net.pool.subnet, address) {
-                let (address, subnet) = (IpAddr::V4(address), net.pool.subnet.to_string());
-                self.plan.errors.push(PlanError::AddressOutside { service, address, network, subnet });
+                self.plan.errors.push(PlanError::AddressOutside {
+                    service: service.clone(),
+                    address: IpAddr::V4(address),
+                    network: net.spec.name.as_str().to_owned(),
+                    subnet: net.pool.subnet.to_string(),
+                });
                 continue;
             }
-            let holder = net.pool.holder(address).map(str::to_owned);
             let first = granted.insert((key, address));
-            match holder {
-                None => {}
-                Some(holder) if first && slot_of.get(&holder) == Some(&(u, s)) => {}
-                Some(holder) if first && goes.contains_key(&holder) => {
-                    let id = goes[&holder].clone();
-                    self.units[u].slots[s].waits_for.push(id);
+            let holder = net.pool.holder(address).map(str::to_owned);
+            let place = holder.as_deref().and_then(|holder| slot_of.get(holder)).copied();
+            let free = match &holder {
+                None => true,
+                Some(_) if !first => false,
+                Some(_) if place == Some((u, s)) => true,
+                Some(holder) if goes.contains(holder.as_str()) || self.gives_up(place, key, address) => {
+                    if let Some((other, place)) = place {
+                        let cause = Cause::AddressNeeded(service.clone());
+                        self.units[other].slots[place].remake(cause, self.inputs.seed);
+                    }
+                    // The holder is a container that exists, so its id is one.
+                    self.units[u].slots[s].waits_for.extend(holder.parse::<ContainerId>().ok());
+                    true
                 }
-                Some(holder) if first && self.is_dynamic(slot_of.get(&holder), key) => {
-                    let (other, place) = slot_of[&holder];
-                    let slot = &mut self.units[other].slots[place];
-                    slot.remake(Cause::AddressNeeded(service), self.inputs.seed);
-                    let id = slot.current.map(|current| current.spec.id.clone());
-                    self.units[u].slots[s].waits_for.extend(id);
-                }
-                Some(by) => {
-                    let address = IpAddr::V4(address);
-                    self.plan.errors.push(PlanError::AddressTaken { service, address, network, by });
-                    continue;
-                }
-            }
-            // The name in the pool is what the container will be called.
-            let name = self.units[u].slots[s].name.clone();
-            if let Some(net) = self.nets.get_mut(key) {
-                net.pool.take(address, &name);
+                Some(_) => false,
+            };
+            let slot = self.units[u].slots[s].id.clone();
+            let by = holder.map(|holder| self.name_of(&holder)).unwrap_or_default();
+            let Some(net) = self.nets.get_mut(key) else { continue };
+            if free {
+                net.pool.take(address, slot.as_str());
+            } else {
+                let (address, network) = (IpAddr::V4(address), net.spec.name.as_str().to_owned());
+                self.plan.errors.push(PlanError::AddressTaken { service: service.clone(), address, network, by });
             }
         }
     }
 
-    /// Tells whether a replica has its address on a network by chance.
-    fn is_dynamic(&self, place: Option<&(usize, usize)>, key: &str) -> bool {
-        place.is_some_and(|(u, _)| {
-            self.units[*u].service.networks.get(key).is_none_or(|attachment| attachment.addresses.ipv4.is_none())
+    /// Tells whether a replica can do without the address that it has: nothing in the file gives
+    /// it that one.
+    fn gives_up(&self, place: Option<(usize, usize)>, key: &str, address: Ipv4Addr) -> bool {
+        place.is_some_and(|(u, s)| {
+            let unit = &self.units[u];
+            let asked = unit.service.networks.get(key).and_then(|attachment| attachment.addresses.ipv4);
+            asked != Some(address) && (unit.slots[s].make.is_some() || self.inputs.recreate != Recreate::Never)
         })
+    }
+
+    /// Returns the name of a container, or the text itself where it is no id.
+    fn name_of(&self, id: &str) -> String {
+        let slots = self.units.iter().flat_map(|unit| &unit.slots).map(|slot| (slot.id.as_str(), &slot.name));
+        let existing = self.observed.containers.iter().map(|c| (c.spec.id.as_str(), &c.spec.name));
+        let found = slots.chain(existing).find(|(other, _)| *other == id);
+        found.map_or(id, |(_, name)| name).to_owned()
     }
 
     /// Makes containers anew that share the network of one that is made anew (`life-cascade`).
@@ -443,15 +460,16 @@ impl<'a> Up<'a> {
                 .and_then(|current| current.spec.endpoints.iter().find(|e| e.network == net.spec.name))
                 .map(|endpoint| endpoint.address)
                 .filter(|address| net.replaced.is_none() || net.pool.holder(*address).is_none());
-            let old_name = slot.current.map(|current| current.spec.name.as_str());
+            let old = slot.current.map(|current| current.spec.id.as_str());
+            let new = slot.id.as_str();
             let address = match (attachment.addresses.ipv4, previous) {
                 (Some(address), _) => Ok(address),
-                (None, Some(address)) if old_name.is_some() && net.pool.holder(address) == old_name => {
+                (None, Some(address)) if old.is_some() && net.pool.holder(address) == old => {
                     net.pool.free(address);
-                    if net.pool.try_take(address, &slot.name) { Ok(address) } else { net.pool.take_next(&slot.name) }
+                    if net.pool.try_take(address, new) { Ok(address) } else { net.pool.take_next(new) }
                 }
-                (None, Some(address)) if net.pool.try_take(address, &slot.name) => Ok(address),
-                _ => net.pool.take_next(&slot.name),
+                (None, Some(address)) if net.pool.try_take(address, new) => Ok(address),
+                _ => net.pool.take_next(new),
             };
             let address = match address {
                 Ok(address) => address,
@@ -488,63 +506,6 @@ impl<'a> Up<'a> {
         endpoints
     }
 
-    /// Reports ports of the host that two containers want.
-    fn check_ports(&mut self, specs: &HashMap<(usize, usize), ContainerSpec>) {
-        if specs.values().all(|spec| spec.ports.is_empty()) {
-            return;
-        }
-        let goes = self.goes();
-        let mut held: HashMap<u16, Vec<(&PublishedPort, &str)>> = HashMap::new();
-        let fixed = |port: &&PublishedPort| port.host_port.start != 0 && port.host_port.start == port.host_port.end;
-        for container in self.observed.containers.iter().filter(|c| c.is_up() && !goes.contains(&c.spec.id)) {
-            for port in container.spec.ports.iter().filter(fixed) {
-                held.entry(port.host_port.start).or_default().push((port, &container.spec.name));
-            }
-        }
-        let mut places: Vec<_> = specs.keys().copied().collect();
-        places.sort_unstable();
-        for place in places {
-            let spec = &specs[&place];
-            for port in spec.ports.iter().filter(fixed) {
-                let holders = held.entry(port.host_port.start).or_default();
-                if let Some((_, by)) = holders.iter().find(|(other, _)| collide(port, other)) {
-                    self.plan.errors.push(PlanError::PortTaken {
-                        service: self.units[place.0].name.clone(),
-                        port: port_text(port),
-                        by: (*by).to_owned(),
-                    });
-                }
-                holders.push((port, &spec.name));
-            }
-        }
-    }
-
-    /// Reports bridges that would have more ports than Linux allows.
-    fn check_bridges(&mut self) {
-        if self.units.iter().flat_map(|unit| &unit.slots).all(|slot| slot.make.is_none()) {
-            return;
-        }
-        let goes = self.goes();
-        let mut count: HashMap<&str, usize> = HashMap::new();
-        for container in self.observed.containers.iter().filter(|c| !goes.contains(&c.spec.id)) {
-            for endpoint in &container.spec.endpoints {
-                *count.entry(endpoint.network.as_str()).or_default() += 1;
-            }
-        }
-        for unit in &self.units {
-            let made = unit.slots.iter().filter(|slot| slot.make.is_some()).count();
-            for net in unit.service.networks.keys().filter_map(|key| self.nets.get(key.as_str())) {
-                *count.entry(net.spec.name.as_str()).or_default() += made;
-            }
-        }
-        for net in self.nets.values() {
-            if let Some(count) = count.get(net.spec.name.as_str()).copied().filter(|count| *count > BRIDGE_PORTS) {
-                let network = net.spec.name.as_str().to_owned();
-                self.plan.errors.push(PlanError::TooManyPorts { network, count });
-            }
-        }
-    }
-
     /// Returns all containers that this plan removes.
     fn goes(&self) -> HashSet<&'a ContainerId> {
         let replaced =
@@ -571,64 +532,6 @@ fn slot<'a>(inputs: &Inputs<'_>, unit: &Unit<'_>, number: u32, current: Option<&
     Slot { number, name, current, make: None, restart: None, id, waits_for: Vec::new() }
 }
 
-/// Returns why a container must be made anew (spec row `life-converge`).
-fn differs(
-    inputs: &Inputs<'_>,
-    nets: &BTreeMap<&str, Net>,
-    unit: &Unit<'_>,
-    container: &ObservedContainer,
-) -> Option<Cause> {
-    if container.state == ContainerState::Incomplete {
-        return Some(Cause::Incomplete);
-    }
-    match inputs.recreate {
-        // As in Compose, dependencies that were not named are only made anew when they differ.
-        Recreate::Force if inputs.services.is_empty() || inputs.services.contains(unit.name) => {
-            return Some(Cause::Forced);
-        }
-        Recreate::Never => return None,
-        Recreate::Diverged | Recreate::Force => {}
-    }
-    if container.label(labels::CONFIG_HASH) != Some(unit.config_hash.as_str()) {
-        return Some(Cause::ConfigChanged);
-    }
-    if unit.image.is_some_and(|image| image.id != container.spec.image.id) {
-        return Some(Cause::ImageChanged);
-    }
-    network_differs(nets, unit.service, container).or_else(|| volume_differs(inputs, unit.service, container))
-}
-
-fn network_differs(nets: &BTreeMap<&str, Net>, service: &Service, container: &ObservedContainer) -> Option<Cause> {
-    let mut wanted: Vec<&Net> = Vec::with_capacity(service.networks.len());
-    if service.network_mode.is_none() {
-        wanted.extend(service.networks.keys().filter_map(|key| nets.get(key.as_str())));
-    }
-    let endpoints = &container.spec.endpoints;
-    for net in &wanted {
-        let fits = endpoints.iter().any(|e| e.network == net.spec.name && net.spec.subnet.contains(e.address));
-        // A lost bridge takes the links of containers that run; a stopped one gets new ones when it starts.
-        let lost = net.replaced.is_some() || (net.is_new() && (container.is_up() || net.ensure != Some(Cause::Lost)));
-        if !fits || lost {
-            return Some(Cause::NetworkChanged(net.spec.name.as_str().to_owned()));
-        }
-    }
-    let left = endpoints.iter().find(|endpoint| wanted.iter().all(|net| net.spec.name != endpoint.network));
-    left.map(|endpoint| Cause::NetworkChanged(endpoint.network.as_str().to_owned()))
-}
-
-fn volume_differs(inputs: &Inputs<'_>, service: &Service, container: &ObservedContainer) -> Option<Cause> {
-    use crate::compose::model::VolumeMountKind;
-    service.volumes.iter().find_map(|mount| {
-        let VolumeMountKind::Volume { source: Some(key), .. } = &mount.kind else { return None };
-        let wanted = &inputs.project.volumes.get(key)?.name;
-        let same = container.spec.mounts.iter().any(|other| {
-            other.target == mount.target
-                && matches!(&other.kind, MountKind::Volume { name, .. } if name.as_str() == wanted)
-        });
-        (!same).then(|| Cause::VolumeChanged(mount.target.clone()))
-    })
-}
-
 /// Returns target and name of the container's anonymous volumes.
 pub(super) fn anonymous_volumes(spec: &ContainerSpec) -> impl Iterator<Item = (&str, &VolumeName)> {
     spec.mounts.iter().filter_map(|mount| match &mount.kind {
@@ -636,29 +539,3 @@ pub(super) fn anonymous_volumes(spec: &ContainerSpec) -> impl Iterator<Item = (&
         _ => None,
     })
 }
-
-/// Tells whether two published ports cannot both be bound.
-fn collide(a: &PublishedPort, b: &PublishedPort) -> bool {
-    let all = |ip: Option<IpAddr>, other: Option<IpAddr>| match (ip, other) {
-        (None, _) => true,
-        (Some(ip), Some(other)) => ip.is_unspecified() && ip.is_ipv4() == other.is_ipv4(),
-        (Some(_), None) => false,
-    };
-    a.protocol == b.protocol
-        && a.host_port.start == b.host_port.start
-        && (a.host_ip == b.host_ip || all(a.host_ip, b.host_ip) || all(b.host_ip, a.host_ip))
-}
-
-fn port_text(port: &PublishedPort) -> String {
-    let protocol = match port.protocol {
-        crate::spec::Protocol::Tcp => "tcp",
-        crate::spec::Protocol::Udp => "udp",
-    };
-    match port.host_ip {
-        Some(IpAddr::V6(ip)) => format!("[{ip}]:{}/{protocol}", port.host_port.start),
-        Some(ip) => format!("{ip}:{}/{protocol}", port.host_port.start),
-        None => format!("{}/{protocol}", port.host_port.start),
-    }
-}
-
-mod steps;

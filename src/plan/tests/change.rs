@@ -182,6 +182,21 @@ fn who_shares_a_namespace_is_made_anew_with_its_owner() {
 }
 
 #[test]
+fn a_name_can_move_to_another_service() {
+    let mut world = World::new().with("services: {a: {container_name: main}, b: }");
+    assert_snapshot!(world.up("services: {a: , b: {container_name: main}}"), @r"
+    [] -> #1 b/1 stop-container (configuration changed)
+    [1] -> #2 b/1 remove-container (configuration changed)
+    [] -> #3 a/1 stop-container (configuration changed)
+    [3] -> #4 a/1 remove-container (configuration changed)
+    [4] -> #5 a/1 create-container (configuration changed)
+    [2,4] -> #6 b/1 create-container (configuration changed)
+    [5] -> #7 a/1 start-container (configuration changed)
+    [6] -> #8 b/1 start-container (configuration changed)
+    ");
+}
+
+#[test]
 fn another_network_makes_containers_anew() {
     let mut world = World::new().with("{services: {web: {networks: {a: }}}, networks: {a: , b: }}");
     assert_snapshot!(world.up("{services: {web: {networks: {a: , b: }}}, networks: {a: , b: }}"), @r"

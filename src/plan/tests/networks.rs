@@ -128,6 +128,20 @@ fn who_has_a_static_address_by_chance_gives_it_up() {
 }
 
 #[test]
+fn static_addresses_can_be_swapped() {
+    let yaml = |a, b| {
+        format!(
+            "{{services: {{a: {{networks: {{net: {{addresses: {{ipv4: 10.5.0.{a}}}}}}}}},
+              b: {{networks: {{net: {{addresses: {{ipv4: 10.5.0.{b}}}}}}}}}}},
+              networks: {{net: {{ipam: [{{subnet: 10.5.0.0/24, gateway: null, ip_range: null}}]}}}}}}"
+        )
+    };
+    let mut world = World::new().with(&yaml(2, 3));
+    assert!(!world.up(&yaml(3, 2)).contains("error"));
+    assert_eq!((world.address("app-a-1"), world.address("app-b-1")), ("10.5.0.3".into(), "10.5.0.2".into()));
+}
+
+#[test]
 fn a_changed_network_is_made_anew_with_its_containers() {
     let mut world = World::new().with("{services: {web: , other: {networks: {x: }}}, networks: {x: }}");
     let before = world.address("app-web-1");
