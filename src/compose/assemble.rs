@@ -52,7 +52,13 @@ impl Assembly<'_> {
     /// Returns the tree that files make together: defaults filled in, paths resolved.
     ///
     /// `chain` holds the files that include these, outermost first.
-    pub(crate) fn model(&mut self, files: Vec<Parsed>, base: &Base, environment: &Environment, chain: &[PathBuf]) -> Node {
+    pub(crate) fn model(
+        &mut self,
+        files: Vec<Parsed>,
+        base: &Base,
+        environment: &Environment,
+        chain: &[PathBuf],
+    ) -> Node {
         let mut whole = Node::map();
         let top = Shape::Object(&TOP);
         for file in files {
@@ -137,15 +143,16 @@ impl Assembly<'_> {
             None => self.own_service(services, &target, place, name, chain),
         };
         chain.pop();
-        if let Some(mut below) = found
-            && let Some(service) = services.map.get_mut(name)
-        {
-            let above = std::mem::replace(service, Node::map());
-            let (key, span) = (above.key.clone(), above.span.clone());
-            let mark = above.mark;
-            merge(&mut below, Node { mark: Mark::None, ..above }, &Shape::Object(&SERVICE));
-            *service = Node { key, span, mark, ..below };
-        }
+        let Some(service) = services.map.get_mut(name) else { return };
+        let Some(mut below) = found else {
+            // Tells later phases that what is missing was reported.
+            service.as_map_mut().map(|map| map.insert("extends".to_owned(), extends));
+            return;
+        };
+        let above = std::mem::replace(service, Node::map());
+        let (key, span, mark) = (above.key.clone(), above.span.clone(), above.mark);
+        merge(&mut below, Node { mark: Mark::None, ..above }, &Shape::Object(&SERVICE));
+        *service = Node { key, span, mark, ..below };
     }
 
     fn own_service(
@@ -200,7 +207,14 @@ impl Assembly<'_> {
     }
 
     /// Loads what `include` names and takes its resources in (spec row `include`).
-    fn include(&mut self, document: &mut Node, file: &FilePath, base: &Base, environment: &Environment, chain: &[PathBuf]) {
+    fn include(
+        &mut self,
+        document: &mut Node,
+        file: &FilePath,
+        base: &Base,
+        environment: &Environment,
+        chain: &[PathBuf],
+    ) {
         let Some(include) = document.as_map_mut().and_then(|map| map.shift_remove("include")) else { return };
         let chain: Vec<PathBuf> = chain.iter().cloned().chain([file.to_owned()]).collect();
         let Value::List(items) = include.value else { return };
@@ -265,7 +279,8 @@ impl Assembly<'_> {
                     Some(own) if *own == entry => {}
                     Some(own) => {
                         let by = item.span.as_ref().map(Span::location).unwrap_or_default();
-                        let message = format!("`{section}.{name}` is defined here and in a file that is included at {by}");
+                        let message =
+                            format!("`{section}.{name}` is defined here and in a file that is included at {by}");
                         let diagnostic = Diagnostic::error(message, own.key_or_span())
                             .help("rename one of them, or change the included one in a file of its own: include: [{path: [base, override]}]");
                         self.diagnostics.push(diagnostic);

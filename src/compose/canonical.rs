@@ -194,11 +194,8 @@ fn number(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     };
     // The reference keeps 32 bits; what is printed is the shortest text of those.
     let single = (value as f32).to_string().parse().unwrap_or(value);
-    node.value = if single.fract() == 0.0 && single.abs() < 9e15 {
-        Value::Int(single as i64)
-    } else {
-        Value::Float(single)
-    };
+    node.value =
+        if single.fract() == 0.0 && single.abs() < 9e15 { Value::Int(single as i64) } else { Value::Float(single) };
 }
 
 fn bytes(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
@@ -373,7 +370,8 @@ fn object(node: &mut Node, table: &Object, path: &Path<'_>, cx: &mut Context<'_>
             None => {
                 let at = value.key_or_span();
                 let place = if matches!(table.name, "the file") { "the file".to_owned() } else { format!("`{path}`") };
-                let mut diagnostic = Diagnostic::error(format!("{place} has no attribute `{key}`"), at).label("unknown");
+                let mut diagnostic =
+                    Diagnostic::error(format!("{place} has no attribute `{key}`"), at).label("unknown");
                 if let Some(help) = suggestion(key, table) {
                     diagnostic = diagnostic.help(help);
                 }

@@ -138,7 +138,9 @@ pub(crate) fn env_files(
         };
         let lookup = |key: &str| outside.get(key).or_else(|| values.get(key)).cloned();
         match dotenv::parse(&text, &lookup) {
-            Ok(more) => values.extend(more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit()))),
+            Ok(more) => {
+                values.extend(more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit())));
+            }
             Err(error) => diagnostics.push(dotenv_diagnostic(&name, text, &error)),
         }
     }

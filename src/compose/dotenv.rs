@@ -248,9 +248,10 @@ mod tests {
         // dotenv-export, dotenv-colon
         check("export A=1\nexported=2\nC: yaml", &[("A", "1"), ("C", "yaml"), ("exported", "2")]);
         // dotenv-selfref
-        check("A=1\nB=${A}\nC=${OUT}\nOUT=file\nD=$OUT\nE=${N:-d}", &[
-            ("A", "1"), ("B", "1"), ("C", "outside"), ("D", "outside"), ("E", "d"), ("OUT", "file"),
-        ]);
+        check(
+            "A=1\nB=${A}\nC=${OUT}\nOUT=file\nD=$OUT\nE=${N:-d}",
+            &[("A", "1"), ("B", "1"), ("C", "outside"), ("D", "outside"), ("E", "d"), ("OUT", "file")],
+        );
         // dotenv-bom-crlf
         check("\u{feff}A=1\r\nB.c-d[0]=2\r\n", &[("A", "1"), ("B.c-d[0]", "2")]);
         check("it's=1", &[("error", "unexpected character \"'\" in variable name \"it's=1\"")]);

@@ -12,9 +12,13 @@ pub(crate) fn finish(node: &mut Node, shape: &Shape) {
             for field in table.fields {
                 let Some(value) = map.get_mut(field.name) else { continue };
                 finish(value, &field.shape);
-                if field.print == Print::Never {
-                    map.shift_remove(field.name);
-                } else if field.print == Print::Filled && says_nothing(value, &field.shape) || value.is_null() && field.print != Print::Always {
+                let gone = match field.print {
+                    Print::Never => true,
+                    Print::Filled => says_nothing(value, &field.shape),
+                    Print::Given => value.is_null(),
+                    Print::Always => false,
+                };
+                if gone {
                     map.shift_remove(field.name);
                 }
             }
@@ -46,7 +50,8 @@ pub(crate) fn escape(node: &mut Node) {
         Value::Map(map) => {
             map.values_mut().for_each(escape);
             if map.keys().any(|key| key.contains('$')) {
-                let escaped: Map = std::mem::take(map).into_iter().map(|(key, node)| (key.replace('$', "$$"), node)).collect();
+                let escaped: Map =
+                    std::mem::take(map).into_iter().map(|(key, node)| (key.replace('$', "$$"), node)).collect();
                 *map = escaped;
             }
         }

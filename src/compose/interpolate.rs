@@ -30,8 +30,11 @@ pub(crate) fn interpolate(
                 if told.insert(name.clone()) {
                     let span = node.span.as_ref().map(|span| narrow(span, &name));
                     diagnostics.push(
-                        Diagnostic::warning(format!("the variable {name} is not set and becomes an empty string"), span)
-                            .help(format!("set it in the environment or in .env, or give a default: ${{{name}:-value}}")),
+                        Diagnostic::warning(
+                            format!("the variable {name} is not set and becomes an empty string"),
+                            span,
+                        )
+                        .help(format!("set it in the environment or in .env, or give a default: ${{{name}:-value}}")),
                     );
                 }
             }
@@ -67,12 +70,11 @@ impl Variables for Scope<'_> {
 
 fn explain(error: &TemplateError, path: &Path<'_>, span: Option<&Span>) -> Diagnostic {
     let (part, help) = match error {
-        TemplateError::Invalid { part } => {
-            (part.as_str(), "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${NAME:+value}; a literal $ is $$".to_owned())
-        }
-        TemplateError::Required { name, .. } => {
-            (name.as_str(), format!("set {name} in the environment or in .env"))
-        }
+        TemplateError::Invalid { part } => (
+            part.as_str(),
+            "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${NAME:+value}; a literal $ is $$".to_owned(),
+        ),
+        TemplateError::Required { name, .. } => (name.as_str(), format!("set {name} in the environment or in .env")),
     };
     Diagnostic::error(format!("`{path}`: {error}"), span.map(|span| narrow(span, part))).help(help)
 }

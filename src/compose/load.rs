@@ -7,9 +7,7 @@ use super::paths::Base;
 use super::project_name::{project_name, with_name};
 use super::schema::{Shape, TOP};
 use super::tree::{Map, Node};
-use super::{
-    LoadOptions, Loaded, bind, discover, env_files, finish, normalize, profiles, unsupported, validate,
-};
+use super::{LoadOptions, Loaded, bind, discover, env_files, finish, normalize, profiles, unsupported, validate};
 use crate::diag::{Diagnostic, Severity, Span};
 
 /// Returns the project that the options describe; never panics and never prints.
@@ -46,7 +44,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
     let mut whole = assembly.model(files, &base, &environment, &[]);
     let mut diagnostics = assembly.diagnostics;
 
-    validate::shape(&whole, !options.interpolate, &mut diagnostics);
+    validate::shape(&whole, &mut diagnostics);
     if let Some(top) = whole.as_map_mut() {
         top.insert("name".to_owned(), name.as_str().into());
         top.entry("services".to_owned()).or_insert_with(Node::map);
@@ -134,7 +132,8 @@ fn tidy(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.retain(|d| match &d.span {
         Some(span) => {
             // The path in front differs with the place of the alias.
-            let message = d.message.strip_prefix('`').and_then(|m| m.split_once('`')).map_or(d.message.as_str(), |(_, m)| m);
+            let message =
+                d.message.strip_prefix('`').and_then(|m| m.split_once('`')).map_or(d.message.as_str(), |(_, m)| m);
             seen.insert((span.source.path.clone(), span.start, span.end, message.to_owned()))
         }
         None => true,

@@ -174,9 +174,17 @@ mod tests {
         // merge-command
         check("{command: [a, b]}", "{command: c}", r#"{"command":["c"]}"#);
         check("{command: [a, b]}", "{command: }", r#"{"command":null}"#);
-        check("{healthcheck: {test: x, retries: 1}}", "{healthcheck: {test: [NONE]}}", r#"{"healthcheck":{"retries":1,"test":["NONE"]}}"#);
+        check(
+            "{healthcheck: {test: x, retries: 1}}",
+            "{healthcheck: {test: [NONE]}}",
+            r#"{"healthcheck":{"retries":1,"test":["NONE"]}}"#,
+        );
         // merge-kv
-        check("{environment: [A=1, B=2]}", "{environment: {B: 3, C: 4}}", r#"{"environment":{"A":"1","B":"3","C":"4"}}"#);
+        check(
+            "{environment: [A=1, B=2]}",
+            "{environment: {B: 3, C: 4}}",
+            r#"{"environment":{"A":"1","B":"3","C":"4"}}"#,
+        );
         check("{environment: [A=1]}", "{environment: [A]}", r#"{"environment":{"A":null}}"#);
         check("{labels: {a: 1}}", "{labels: [b]}", r#"{"labels":{"a":"1","b":""}}"#);
         // merge-sequence, merge-dedupe
@@ -191,9 +199,9 @@ mod tests {
         );
         // merge-mounts
         check(
-            "{volumes: ['./a:/a', 'b:/b']}",
-            "{volumes: ['c:/a']}",
-            r#"{"volumes":[{"source":"c","target":"/a","type":"volume","volume":{}},{"source":"b","target":"/b","type":"volume","volume":{}}]}"#,
+            "{volumes: ['./a:/a', 'vol:/b']}",
+            "{volumes: ['other:/a']}",
+            r#"{"volumes":[{"source":"other","target":"/a","type":"volume","volume":{}},{"source":"vol","target":"/b","type":"volume","volume":{}}]}"#,
         );
         // merge-depends-networks
         check(
@@ -205,15 +213,19 @@ mod tests {
         // merge-build
         check("{build: .}", "{build: {target: t}}", r#"{"build":{"context":".","target":"t"}}"#);
         // merge-logging
-        check("{logging: {driver: a, options: {x: 1}}}", "{logging: {options: {y: 2}}}", r#"{"logging":{"driver":"a","options":{"x":"1","y":"2"}}}"#);
+        check(
+            "{logging: {driver: a, options: {x: 1}}}",
+            "{logging: {options: {y: 2}}}",
+            r#"{"logging":{"driver":"a","options":{"x":"1","y":"2"}}}"#,
+        );
         check("{logging: {driver: a, options: {x: 1}}}", "{logging: {driver: b}}", r#"{"logging":{"driver":"b"}}"#);
         // merge-extra-hosts
-        check("{extra_hosts: [h=1]}", "{extra_hosts: {h: 2, i: 3}}", r#"{"extra_hosts":["h=1","h=2","i=3"]}"#);
+        check("{extra_hosts: [h=1]}", "{extra_hosts: {h: '2', i: '3'}}", r#"{"extra_hosts":["h=1","h=2","i=3"]}"#);
         // merge-reset, merge-override
         check("{ports: ['80:80'], image: x}", "{ports: !reset []}", r#"{"image":"x"}"#);
         check("{environment: {A: 1, B: 2}}", "{environment: {A: !reset null}}", r#"{"environment":{"B":"2"}}"#);
         check("{dns: [a, b]}", "{dns: !override [c]}", r#"{"dns":["c"]}"#);
-        check("{image: x}", "!reset {}", "");
+        check("{image: x}", "!reset {user: u}", "");
         // ext-nested
         check("{x-a: {k: 1}}", "{x-a: {l: 2}}", "{}");
     }

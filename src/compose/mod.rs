@@ -129,4 +129,3 @@ pub struct Loaded {
     /// The environment that variables were taken from (`config --environment`).
     pub environment: BTreeMap<String, String>,
 }
-

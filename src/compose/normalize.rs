@@ -99,7 +99,7 @@ pub(crate) fn normalize(whole: &mut Node, name: &str, environment: &BTreeMap<Str
 /// Puts a service on the default network where it names none; returns true when it is on it.
 fn networks(service: &mut Map) -> bool {
     if service.get("network_mode").is_some_and(|mode| !mode.is_null()) {
-        return false;
+        return service.get("networks").and_then(Node::as_map).is_some_and(|named| named.contains_key("default"));
     }
     match service.get("networks").map(|node| &node.value) {
         Some(Value::Map(named)) if !named.is_empty() => named.contains_key("default"),

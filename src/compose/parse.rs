@@ -58,9 +58,12 @@ fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Opt
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let source = Arc::new(Source { path: path.to_owned(), text });
             diagnostics.push(
-                Diagnostic::error(format!("{name} is not UTF-8 text"), Span { source, start: at, end: at + 1 })
-                    .label("the first byte that is no text")
-                    .help("save the file with UTF-8 encoding"),
+                Diagnostic::error(
+                    format!("{name} is not UTF-8 text"),
+                    Span { source, start: at, end: at + '\u{fffd}'.len_utf8() },
+                )
+                .label("the first byte that is no text")
+                .help("save the file with UTF-8 encoding"),
             );
             return None;
         }
@@ -125,6 +128,7 @@ struct Frame {
     mark: Mark,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there are never more than MAX_DEPTH of them")]
 enum Content {
     List(Vec<Node>),
     Map { map: Map, merge: Option<Node>, key: Option<Key> },
@@ -147,7 +151,7 @@ impl Reader<'_> {
             let (event, span) = event.map_err(|error| {
                 let start = self.offsets.byte(error.marker().index()).min(text.len());
                 let span = Span { source: self.source.clone(), start, end: (start + 1).min(text.len()) };
-                Box::new(Diagnostic::error(format!("invalid YAML: {}", error.info()), span).label("here"))
+                Box::new(syntax_error(error.info(), span))
             })?;
             let start = self.offsets.byte(span.start.index()).min(text.len());
             let end = self.offsets.byte(span.end.index()).min(text.len()).max(start);
@@ -251,12 +255,9 @@ impl Reader<'_> {
                     let first = if key.merge { merge.as_ref() } else { map.get(&key.text) };
                     if let Some(first) = first.and_then(|node| node.key.clone()) {
                         self.diagnostics.push(
-                            Diagnostic::error(
-                                format!("the key {:?} is written twice", key.text),
-                                key.span.clone(),
-                            )
-                            .label(format!("first written at {}", first.location()))
-                            .help("remove or rename one of them"),
+                            Diagnostic::error(format!("the key {:?} is written twice", key.text), key.span.clone())
+                                .label(format!("first written at {}", first.location()))
+                                .help("remove or rename one of them"),
                         );
                     }
                     node.key = Some(key.span);
@@ -306,7 +307,8 @@ impl Reader<'_> {
                     }
                 }
                 _ => {
-                    let message = format!("the merge key `<<` takes a mapping or a list of mappings, not {}", source.kind());
+                    let message =
+                        format!("the merge key `<<` takes a mapping or a list of mappings, not {}", source.kind());
                     self.diagnostics.push(Diagnostic::error(message, source.span.or_else(|| key.clone())));
                 }
             }
@@ -325,6 +327,23 @@ fn size(node: &Node) -> usize {
         Value::List(items) => items.iter().map(size).sum(),
         Value::Map(map) => map.values().map(size).sum(),
         _ => 0,
+    }
+}
+
+/// Returns a mistake in the syntax, in words that help.
+fn syntax_error(info: &str, span: Span) -> Diagnostic {
+    if info == "recursion limit exceeded" {
+        return Diagnostic::error(format!("nested too deeply: more than {MAX_DEPTH} levels"), span);
+    }
+    let diagnostic = Diagnostic::error(format!("invalid YAML: {info}"), span).label("here");
+    if info.contains("tabs") {
+        diagnostic.help("indent with spaces")
+    } else if info.contains("unknown anchor") {
+        diagnostic.help("an anchor `&name` has to stand before its alias `*name`, in the same document")
+    } else if info.contains("':'") || info.contains("mapping values") {
+        diagnostic.help("check the indentation, open brackets and quotes of this line and the one before")
+    } else {
+        diagnostic
     }
 }
 

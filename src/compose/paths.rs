@@ -119,8 +119,7 @@ fn each_text(node: &mut Node, change: &dyn Fn(&str) -> Option<String>) {
 }
 
 fn is_remote(context: &str) -> bool {
-    context.contains("://")
-        || ["service:", "github.com/", "git@"].iter().any(|prefix| context.starts_with(prefix))
+    context.contains("://") || ["service:", "github.com/", "git@"].iter().any(|prefix| context.starts_with(prefix))
 }
 
 /// Returns true for `C:...`.

@@ -50,7 +50,9 @@ pub(crate) fn select(whole: &mut Node, names: &[String]) {
         if let Some(service) = services.get(&name)
             && wanted.insert(name)
         {
-            queue.extend(service.get("depends_on").and_then(Node::as_map).into_iter().flat_map(|map| map.keys().cloned()));
+            queue.extend(
+                service.get("depends_on").and_then(Node::as_map).into_iter().flat_map(|map| map.keys().cloned()),
+            );
         }
     }
     services.retain(|name, _| wanted.contains(name));
@@ -85,7 +87,9 @@ pub(crate) fn prune(whole: &mut Node) {
             entries.retain(|name, _| keep.contains(name));
         }
     }
-    top.retain(|key, node| key == "services" || node.as_map().is_none_or(|map| !map.is_empty()) || key.starts_with("x-"));
+    top.retain(|key, node| {
+        key == "services" || node.as_map().is_none_or(|map| !map.is_empty()) || key.starts_with("x-")
+    });
 }
 
 fn enabled(service: &Node, active: &BTreeSet<String>) -> bool {

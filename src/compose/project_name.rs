@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::LoadOptions;
 use super::discover::World;
 use super::interpolate::interpolate;
 use super::tree::{Node, Path};
-use super::LoadOptions;
 use crate::diag::Diagnostic;
 
 /// Returns the name: `-p`, `COMPOSE_PROJECT_NAME`, `name:` of the last file that has it, the folder.

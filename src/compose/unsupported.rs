@@ -84,10 +84,16 @@ impl Findings {
         let place = |key: &str| service.get(key).and_then(Node::key_or_span);
         if service.get("build").is_some() {
             self.special.push(if service.get("image").is_some() {
-                Diagnostic::warning(format!("`services.{name}.build` is not in force yet: the image must exist"), place("build"))
+                Diagnostic::warning(
+                    format!("`services.{name}.build` is not in force yet: the image must exist"),
+                    place("build"),
+                )
             } else {
-                Diagnostic::error(format!("the service `{name}` has to be built, which is not possible yet"), place("build"))
-                    .help("build the image elsewhere and name it with `image`")
+                Diagnostic::error(
+                    format!("the service `{name}` has to be built, which is not possible yet"),
+                    place("build"),
+                )
+                .help("build the image elsewhere and name it with `image`")
             });
         }
         if service.get("image").is_none() && service.get("provider").is_some() {
@@ -101,8 +107,9 @@ impl Findings {
                 self.special.push(diagnostic.help("put both services on a network: they find each other by name"));
             }
             Some("bridge" | "default") => {
-                let message = format!("`services.{name}.network_mode: bridge` is not in force yet: it gets no network but `lo`");
-                self.special.push(Diagnostic::warning(message, place("network_mode")).help("use `networks`"));
+                let message =
+                    format!("there is no common bridge: the service `{name}` is put on the project's default network");
+                self.special.push(Diagnostic::warning(message, place("network_mode")).help("remove `network_mode`"));
             }
             _ => {}
         }
@@ -118,7 +125,11 @@ impl Findings {
             let written = option.as_text().unwrap_or_default().replacen(':', "=", 1);
             let in_force = matches!(
                 written.as_str(),
-                "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges=false" | "seccomp=unconfined" | "seccomp=builtin"
+                "no-new-privileges"
+                    | "no-new-privileges=true"
+                    | "no-new-privileges=false"
+                    | "seccomp=unconfined"
+                    | "seccomp=builtin"
             );
             // Without AppArmor or SELinux there is nothing to turn off.
             if !in_force && !matches!(written.as_str(), "apparmor=unconfined" | "label=disable") {
@@ -134,7 +145,9 @@ impl Findings {
             }
             let source = mount.get("source").and_then(Node::as_text).unwrap_or_default();
             if matches!(source, "/var/run/docker.sock" | "/run/docker.sock") {
-                let message = format!("the service `{name}` mounts Docker's socket, but Docker is not needed here and may not run");
+                let message = format!(
+                    "the service `{name}` mounts Docker's socket, but Docker is not needed here and may not run"
+                );
                 self.special.push(Diagnostic::warning(message, mount.span.clone()));
             }
         }

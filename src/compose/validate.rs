@@ -7,23 +7,24 @@ use super::tree::{Map, Node, Path, Value};
 use crate::diag::{Diagnostic, Span};
 
 /// Reports attributes without a value, missing ones, and list items that come twice.
-pub(crate) fn shape(whole: &Node, raw: bool, diagnostics: &mut Vec<Diagnostic>) {
-    check_shape(whole, &Shape::Object(&TOP), &Path::ROOT, raw, diagnostics);
+pub(crate) fn shape(whole: &Node, diagnostics: &mut Vec<Diagnostic>) {
+    check_shape(whole, &Shape::Object(&TOP), &Path::ROOT, diagnostics);
 }
 
-fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, raw: bool, diagnostics: &mut Vec<Diagnostic>) {
+fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
     match (shape, &node.value) {
-        (Shape::Short(_, long), _) => check_shape(node, long, path, raw, diagnostics),
+        (Shape::Short(_, long), _) => check_shape(node, long, path, diagnostics),
         (Shape::Object(table), Value::Map(map)) => {
             for (key, value) in map {
                 let Some(field) = table.field(key) else { continue };
                 let path = path.key(key);
                 if !value.is_null() {
-                    check_shape(value, &field.shape, &path, raw, diagnostics);
+                    check_shape(value, &field.shape, &path, diagnostics);
                 } else if !field.null && !matches!(field.shape, Shape::Any) {
                     let kind = expected(&field.shape);
                     let message = format!("`{path}` has no value, {kind} is expected");
-                    diagnostics.push(Diagnostic::error(message, value.key_or_span()).help("give it one, or remove the line"));
+                    diagnostics
+                        .push(Diagnostic::error(message, value.key_or_span()).help("give it one, or remove the line"));
                 }
             }
             missing(node, map, table, path, diagnostics);
@@ -32,7 +33,7 @@ fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, raw: bool, diagnosti
             for (key, value) in map {
                 let path = path.key(key);
                 if !value.is_null() {
-                    check_shape(value, &values.shape, &path, raw, diagnostics);
+                    check_shape(value, &values.shape, &path, diagnostics);
                 } else if !values.null {
                     let message = format!("`{path}` must be {}, it is empty", expected(&values.shape));
                     diagnostics.push(Diagnostic::error(message, value.key_or_span()));
@@ -41,7 +42,7 @@ fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, raw: bool, diagnosti
         }
         (Shape::List(item, _), Value::List(items)) => {
             for (index, node) in items.iter().enumerate() {
-                check_shape(node, item, &path.index(index), raw, diagnostics);
+                check_shape(node, item, &path.index(index), diagnostics);
             }
         }
         (Shape::Texts(Twice::Refuse) | Shape::Labels(Twice::Refuse), Value::List(items)) => {
@@ -120,8 +121,8 @@ impl Checker<'_> {
     }
 
     fn service(&mut self, name: &str, service: &Node) {
-        let has = |key: &str| service.get(key).is_some();
-        if !has("image") && !has("build") && !has("provider") && service.as_map().is_some() {
+        let has = |key: &str| service.as_map().is_some_and(|map| map.contains_key(key));
+        if !has("image") && !has("build") && !has("provider") && !has("extends") && service.as_map().is_some() {
             let help = "give it an image: image: NAME[:TAG]".to_owned();
             self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
         }
@@ -147,11 +148,17 @@ impl Checker<'_> {
                 if required {
                     let profiles = other.get("profiles").and_then(Node::as_list).unwrap_or_default();
                     let profiles: Vec<&str> = profiles.iter().filter_map(Node::as_text).collect();
-                    let help = format!("activate it with --profile {}, or set `required: false`", profiles.join(" or "));
-                    self.error(format!("the service `{name}` depends on `{target}`, which no active profile enables"), span, help);
+                    let help =
+                        format!("activate it with --profile {}, or set `required: false`", profiles.join(" or "));
+                    self.error(
+                        format!("the service `{name}` depends on `{target}`, which no active profile enables"),
+                        span,
+                        help,
+                    );
                 }
             } else {
-                let help = nearest(target, self.services.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+                let help = nearest(target, self.services.keys().map(String::as_str))
+                    .map(|near| format!("did you mean `{near}`?"));
                 self.error(format!("the service `{name}` depends on `{target}`, which is not defined"), span, help);
             }
         }
@@ -171,7 +178,11 @@ impl Checker<'_> {
                     || format!("define it at the top level: networks: {{{network}: }}"),
                     |near| format!("did you mean `{near}`?"),
                 );
-                self.error(format!("the service `{name}` uses the network `{network}`, which is not defined"), node.key_or_span(), help);
+                self.error(
+                    format!("the service `{name}` uses the network `{network}`, which is not defined"),
+                    node.key_or_span(),
+                    help,
+                );
             }
         }
     }
@@ -182,11 +193,19 @@ impl Checker<'_> {
             match (text(mount, "type"), source.and_then(Node::as_text)) {
                 (Some("volume"), Some(volume)) if !self.volumes.contains_key(volume) => {
                     let help = nearest(volume, self.volumes.keys().map(String::as_str)).map_or_else(
-                        || format!("define it at the top level: volumes: {{{volume}: }}; a folder is written ./{volume}"),
+                        || {
+                            format!(
+                                "define it at the top level: volumes: {{{volume}: }}; a folder is written ./{volume}"
+                            )
+                        },
                         |near| format!("did you mean `{near}`?"),
                     );
                     let span = source.and_then(|node| node.span.clone());
-                    self.error(format!("the service `{name}` uses the volume `{volume}`, which is not defined"), span, help);
+                    self.error(
+                        format!("the service `{name}` uses the volume `{volume}`, which is not defined"),
+                        span,
+                        help,
+                    );
                 }
                 (Some("bind"), None) => {
                     let message = format!("a bind mount of the service `{name}` lacks `source`");
@@ -277,7 +296,8 @@ impl Checker<'_> {
         if let (Some(container_name), Some(count)) = (service.get("container_name"), replicas.and_then(Node::as_int))
             && count > 1
         {
-            let message = format!("the service `{name}` has a `container_name` and {count} replicas, but a name is unique");
+            let message =
+                format!("the service `{name}` has a `container_name` and {count} replicas, but a name is unique");
             self.error(message, container_name.key_or_span(), "remove `container_name`".to_owned());
         }
         if replicas.and_then(Node::as_int).is_some_and(|count| count < 0) {
@@ -333,7 +353,8 @@ impl Checker<'_> {
             let Some(node) = service.get("container_name") else { continue };
             let Some(container) = node.as_text() else { continue };
             if let Some(other) = seen.insert(container, name) {
-                let message = format!("the services `{other}` and `{name}` have the same `container_name` {container:?}");
+                let message =
+                    format!("the services `{other}` and `{name}` have the same `container_name` {container:?}");
                 self.error(message, node.span.clone(), "a container's name is unique".to_owned());
             }
         }

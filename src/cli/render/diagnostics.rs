@@ -13,8 +13,10 @@ use crate::diag::{Diagnostic, Severity, Span};
 /// Returns the diagnostics drawn for a terminal of so many columns.
 pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler =
-        GraphicalReportHandler::new_themed(theme).with_width(width.clamp(40, 200)).with_context_lines(1).with_links(false);
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(width.clamp(40, 200))
+        .with_context_lines(1)
+        .with_links(false);
     let mut out = String::new();
     for diagnostic in diagnostics {
         let mut drawn = String::new();
@@ -180,14 +182,24 @@ mod tests {
         let error = Diagnostic::error("`services.web` has no attribute `prots`", at(text, "prots"))
             .label("unknown")
             .help("did you mean `ports`?");
-        insta::assert_snapshot!(draw(&[error], false, 80), @"");
+        insta::assert_snapshot!(draw(&[error], false, 80), @r"
+         × `services.web` has no attribute `prots`
+          ╭─[stack.yml:4:5]
+        3 │     image: x
+        4 │     prots: [80]
+          ·     ──┬──
+          ·       ╰── unknown
+        5 │     user: u
+          ╰────
+         help: did you mean `ports`?
+        ");
     }
 
     #[test]
     fn nothing_in_a_file_reaches_the_terminal_as_an_escape() {
         let text = "a: \u{1b}[31mred\nb: 1\n";
         let error = Diagnostic::error("a \u{1b}[2J message", at(text, "\u{1b}[31m"));
-        assert!(!draw(&[error.clone()], false, 80).contains('\u{1b}'));
+        assert!(!draw(std::slice::from_ref(&error), false, 80).contains('\u{1b}'));
         let mut outside = error;
         if let Some(span) = &mut outside.span {
             (span.start, span.end) = (900, 1000);
@@ -199,6 +211,6 @@ mod tests {
     fn data_names_file_line_and_column() {
         let text = "a: 1\nbü: 2\n";
         let warning = Diagnostic::warning("m", at(text, "2")).help("h");
-        insta::assert_snapshot!(json(&[warning]).to_string(), @"");
+        insta::assert_snapshot!(json(&[warning]).to_string(), @r#"[{"severity":"warning","message":"m","file":"stack.yml","line":2,"column":5,"end_line":2,"end_column":6,"help":"h"}]"#);
     }
 }

@@ -275,7 +275,11 @@ impl Binder<'_> {
             memory_reservation: own_or("mem_reservation", reservations, "memory"),
             memory_swap: node.get("memswap_limit").and_then(Node::as_text).and_then(units::bytes).filter(|n| *n != 0),
             nano_cpus: cpus.and_then(Node::as_float).filter(|n| *n > 0.0).map(|n| (n * 1e9).round() as u64),
-            cpu_shares: node.get("cpu_shares").and_then(Node::as_int).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
+            cpu_shares: node
+                .get("cpu_shares")
+                .and_then(Node::as_int)
+                .and_then(|n| u64::try_from(n).ok())
+                .filter(|n| *n > 0),
             cpuset: text(node, "cpuset"),
             pids: pids.and_then(Node::as_int).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0),
             oom_score_adj: oom_score_adj.and_then(Node::as_int).and_then(|n| i32::try_from(n).ok()),
@@ -284,8 +288,22 @@ impl Binder<'_> {
 
     fn ulimits(&mut self, node: &Node) -> std::collections::BTreeMap<String, Ulimit> {
         const NAMES: [&str; 16] = [
-            "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
-            "rtprio", "rttime", "sigpending", "stack",
+            "as",
+            "core",
+            "cpu",
+            "data",
+            "fsize",
+            "locks",
+            "memlock",
+            "msgqueue",
+            "nice",
+            "nofile",
+            "nproc",
+            "rss",
+            "rtprio",
+            "rttime",
+            "sigpending",
+            "stack",
         ];
         let mut limits = std::collections::BTreeMap::new();
         for (name, value) in node.get("ulimits").and_then(Node::as_map).into_iter().flatten() {
@@ -333,9 +351,13 @@ impl Binder<'_> {
             "always" => PullPolicy::Always,
             "never" => PullPolicy::Never,
             "refresh" | "daily" | "weekly" => PullPolicy::Missing,
-            text if text.strip_prefix("every_").is_some_and(|age| units::duration(age).is_some()) => PullPolicy::Missing,
+            text if text.strip_prefix("every_").is_some_and(|age| units::duration(age).is_some()) => {
+                PullPolicy::Missing
+            }
             text => {
-                let message = format!("{text:?} is not a pull policy: always, missing, never, build, daily, weekly or every_DURATION");
+                let message = format!(
+                    "{text:?} is not a pull policy: always, missing, never, build, daily, weekly or every_DURATION"
+                );
                 self.error(policy, message);
                 PullPolicy::Missing
             }

@@ -1,8 +1,8 @@
 //! Attributes of `build`.
 
+use super::Convert;
 use super::resources::FILE_GRANT;
 use super::{Bare, Object, PathRule, Shape, Twice, Values, field};
-use super::Convert;
 
 /// `ulimits`: a number or `{soft, hard}` a name.
 pub(super) const ULIMITS: Shape =

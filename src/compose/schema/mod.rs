@@ -251,10 +251,39 @@ pub(crate) static TOP: Object = Object {
         field("name", Shape::Text),
         field("include", Shape::List(&Shape::Short(Convert::IncludePath, &Shape::Object(&INCLUDE)), Twice::Keep)),
         field("services", Shape::Map(&Values { shape: Shape::Object(&SERVICE), null: false, names: true })),
-        field("networks", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&NETWORK)), null: true, names: true })),
-        field("volumes", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&VOLUME)), null: true, names: true })).path(PathRule::VolumeOptions),
-        field("configs", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&CONFIG)), null: false, names: true })),
-        field("secrets", Shape::Map(&Values { shape: Shape::Short(Convert::External, &Shape::Object(&SECRET)), null: false, names: true })),
+        field(
+            "networks",
+            Shape::Map(&Values {
+                shape: Shape::Short(Convert::External, &Shape::Object(&NETWORK)),
+                null: true,
+                names: true,
+            }),
+        ),
+        field(
+            "volumes",
+            Shape::Map(&Values {
+                shape: Shape::Short(Convert::External, &Shape::Object(&VOLUME)),
+                null: true,
+                names: true,
+            }),
+        )
+        .path(PathRule::VolumeOptions),
+        field(
+            "configs",
+            Shape::Map(&Values {
+                shape: Shape::Short(Convert::External, &Shape::Object(&CONFIG)),
+                null: false,
+                names: true,
+            }),
+        ),
+        field(
+            "secrets",
+            Shape::Map(&Values {
+                shape: Shape::Short(Convert::External, &Shape::Object(&SECRET)),
+                null: false,
+                names: true,
+            }),
+        ),
         field("models", Shape::Map(&Values { shape: Shape::Object(&resources::MODEL), null: false, names: true }))
             .unused("there is no model runner"),
     ],

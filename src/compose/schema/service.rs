@@ -1,10 +1,10 @@
 //! Attributes of a service.
 
+use super::Convert;
 use super::build::{BUILD, ULIMITS};
 use super::deploy::{DEPLOY, DEVICE_REQUEST};
 use super::resources::FILE_GRANT;
 use super::{Bare, Merge, Object, PathRule, Shape, Twice, Values, field};
-use super::Convert;
 use crate::compose::short;
 
 const NOT_YET: &str = "the engine does not act on it yet";
@@ -20,16 +20,34 @@ pub(crate) static SERVICE: Object = Object {
         field("command", Shape::Command).replace().always().null(),
         field("entrypoint", Shape::Command).replace().always().null(),
         field("environment", Shape::KeyValues(Bare::Null)),
-        field("env_file", Shape::Short(Convert::EnvFiles, &Shape::List(&Shape::Object(&ENV_FILE), Twice::By(short::path_of)))),
-        field("ports", Shape::Short(Convert::Ports, &Shape::List(&Shape::Object(&PORT), Twice::By(short::port_identity)))),
+        field(
+            "env_file",
+            Shape::Short(Convert::EnvFiles, &Shape::List(&Shape::Object(&ENV_FILE), Twice::By(short::path_of))),
+        ),
+        field(
+            "ports",
+            Shape::Short(Convert::Ports, &Shape::List(&Shape::Object(&PORT), Twice::By(short::port_identity))),
+        ),
         field("expose", Shape::Labels(Twice::Once)),
         field(
             "volumes",
             Shape::List(&Shape::Short(Convert::Volume, &Shape::Object(&MOUNT)), Twice::By(short::target_of)),
         )
         .path(PathRule::Mount),
-        field("networks", Shape::Short(Convert::Names, &Shape::Map(&Values { shape: Shape::Object(&ENDPOINT), null: true, names: true }))),
-        field("depends_on", Shape::Short(Convert::DependsOn, &Shape::Map(&Values { shape: Shape::Object(&DEPENDENCY), null: false, names: true }))),
+        field(
+            "networks",
+            Shape::Short(
+                Convert::Names,
+                &Shape::Map(&Values { shape: Shape::Object(&ENDPOINT), null: true, names: true }),
+            ),
+        ),
+        field(
+            "depends_on",
+            Shape::Short(
+                Convert::DependsOn,
+                &Shape::Map(&Values { shape: Shape::Object(&DEPENDENCY), null: false, names: true }),
+            ),
+        ),
         field("healthcheck", Shape::Object(&HEALTHCHECK)),
         field("restart", Shape::Text),
         field("labels", Shape::KeyValues(Bare::Empty)),
@@ -81,15 +99,26 @@ pub(crate) static SERVICE: Object = Object {
         field("pull_refresh_after", Shape::Duration).unused(NOT_YET),
         field("mac_address", Shape::Text),
         field("logging", Shape::Object(&LOGGING)).merge(Merge::Logging),
-        field("secrets", Shape::List(&Shape::Short(Convert::Source, &Shape::Object(&FILE_GRANT)), Twice::By(short::secret_target)))
-            .unused("secrets are not mounted yet"),
-        field("configs", Shape::List(&Shape::Short(Convert::Source, &Shape::Object(&FILE_GRANT)), Twice::By(short::config_target)))
-            .unused("configs are not mounted yet"),
+        field(
+            "secrets",
+            Shape::List(&Shape::Short(Convert::Source, &Shape::Object(&FILE_GRANT)), Twice::By(short::secret_target)),
+        )
+        .unused("secrets are not mounted yet"),
+        field(
+            "configs",
+            Shape::List(&Shape::Short(Convert::Source, &Shape::Object(&FILE_GRANT)), Twice::By(short::config_target)),
+        )
+        .unused("configs are not mounted yet"),
         field("platform", Shape::Text).unused("the image's own platform is run"),
         field("runtime", Shape::Text).unused("the built-in runtime is used"),
-        field("devices", Shape::List(&Shape::Short(Convert::Device, &Shape::Object(&DEVICE)), Twice::By(short::target_of))).unused(NOT_YET),
+        field(
+            "devices",
+            Shape::List(&Shape::Short(Convert::Device, &Shape::Object(&DEVICE)), Twice::By(short::target_of)),
+        )
+        .unused(NOT_YET),
         field("device_cgroup_rules", Shape::Texts(Twice::Refuse)).unused(NOT_YET),
-        field("gpus", Shape::Short(Convert::Gpus, &Shape::List(&Shape::Object(&DEVICE_REQUEST), Twice::Keep))).unused(NOT_YET),
+        field("gpus", Shape::Short(Convert::Gpus, &Shape::List(&Shape::Object(&DEVICE_REQUEST), Twice::Keep)))
+            .unused(NOT_YET),
         field("blkio_config", Shape::Object(&BLKIO)).unused(NOT_YET),
         field("cgroup", Shape::OneOf(&["host", "private"])).unused(NOT_YET),
         field("cgroup_parent", Shape::Text).unused(NOT_YET),
@@ -112,8 +141,14 @@ pub(crate) static SERVICE: Object = Object {
         field("pre_start", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
         field("pre_stop", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
         field("provider", Shape::Object(&PROVIDER)).unused(NOT_YET),
-        field("models", Shape::Short(Convert::Names, &Shape::Map(&Values { shape: Shape::Object(&MODEL_GRANT), null: true, names: true })))
-            .unused("there is no model runner"),
+        field(
+            "models",
+            Shape::Short(
+                Convert::Names,
+                &Shape::Map(&Values { shape: Shape::Object(&MODEL_GRANT), null: true, names: true }),
+            ),
+        )
+        .unused("there is no model runner"),
         field("use_api_socket", Shape::Bool).unused("there is no Docker socket"),
     ],
 };
@@ -180,14 +215,10 @@ static MOUNT_VOLUME: Object = Object {
     ],
 };
 
-static MOUNT_TMPFS: Object = Object {
-    name: "tmpfs options",
-    required: &[],
-    fields: &[field("size", Shape::Bytes), field("mode", Shape::Mode)],
-};
+static MOUNT_TMPFS: Object =
+    Object { name: "tmpfs options", required: &[], fields: &[field("size", Shape::Bytes), field("mode", Shape::Mode)] };
 
-static MOUNT_IMAGE: Object =
-    Object { name: "image options", required: &[], fields: &[field("subpath", Shape::Text)] };
+static MOUNT_IMAGE: Object = Object { name: "image options", required: &[], fields: &[field("subpath", Shape::Text)] };
 
 static ENDPOINT: Object = Object {
     name: "a service's network",
@@ -237,8 +268,11 @@ pub(super) static EXTENDS: Object = Object {
     fields: &[field("service", Shape::Text), field("file", Shape::Text)],
 };
 
-static LOGGING: Object =
-    Object { name: "logging", required: &[], fields: &[field("driver", Shape::Text), field("options", Shape::Options)] };
+static LOGGING: Object = Object {
+    name: "logging",
+    required: &[],
+    fields: &[field("driver", Shape::Text), field("options", Shape::Options)],
+};
 
 static DEVICE: Object = Object {
     name: "a device",
@@ -265,11 +299,8 @@ static BLKIO_WEIGHT: Object = Object {
     fields: &[field("path", Shape::Text), field("weight", Shape::Int)],
 };
 
-static BLKIO_RATE: Object = Object {
-    name: "a device rate",
-    required: &[],
-    fields: &[field("path", Shape::Text), field("rate", Shape::Bytes)],
-};
+static BLKIO_RATE: Object =
+    Object { name: "a device rate", required: &[], fields: &[field("path", Shape::Text), field("rate", Shape::Bytes)] };
 
 static CREDENTIAL_SPEC: Object = Object {
     name: "credential_spec",
@@ -323,4 +354,3 @@ static MODEL_GRANT: Object = Object {
     required: &[],
     fields: &[field("endpoint_var", Shape::Text), field("model_var", Shape::Text)],
 };
-

@@ -165,9 +165,8 @@ fn device(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> Flow {
     };
     let target = if target.is_empty() { source } else { target };
     let entries = [("source", source), ("target", target), ("permissions", permissions)];
-    node.value = Value::Map(
-        entries.into_iter().map(|(key, text)| (key.to_owned(), Node::from(text).placed_as(node))).collect(),
-    );
+    node.value =
+        Value::Map(entries.into_iter().map(|(key, text)| (key.to_owned(), Node::from(text).placed_as(node))).collect());
     Flow::Continue
 }
 
@@ -222,7 +221,9 @@ pub(crate) fn hosts(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
                 match item.as_text().map(|text| (text, text.split_once('=').or_else(|| text.split_once(':')))) {
                     Some((_, Some((host, address)))) if !host.is_empty() => add(host, address, item),
                     Some((text, _)) if cx.raw && text.contains('$') => return,
-                    Some(_) => cx.invalid(item, &path, "an extra host needs a name and an address", "write HOST=ADDRESS"),
+                    Some(_) => {
+                        cx.invalid(item, &path, "an extra host needs a name and an address", "write HOST=ADDRESS");
+                    }
                     None => cx.wrong(item, &path, "a string HOST=ADDRESS"),
                 }
             }

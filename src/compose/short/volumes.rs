@@ -114,12 +114,21 @@ mod tests {
         check("/anon", r#"{"target":"/anon","type":"volume","volume":{}}"#);
         check("/a", r#"{"target":"/a","type":"volume"}"#);
         check("named:/d", r#"{"source":"named","target":"/d","type":"volume","volume":{}}"#);
-        check("named:/d:nocopy,ro", r#"{"read_only":true,"source":"named","target":"/d","type":"volume","volume":{"nocopy":true}}"#);
+        check(
+            "named:/d:nocopy,ro",
+            r#"{"read_only":true,"source":"named","target":"/d","type":"volume","volume":{"nocopy":true}}"#,
+        );
         check("./x:/x", r#"{"bind":{"create_host_path":true},"source":"./x","target":"/x","type":"bind"}"#);
-        check("~/x:/x/../y/:ro,z", r#"{"bind":{"create_host_path":true,"selinux":"z"},"read_only":true,"source":"~/x","target":"/y","type":"bind"}"#);
-        check(".:/code:cached,rslave", r#"{"bind":{"create_host_path":true,"propagation":"rslave"},"source":".","target":"/code","type":"bind"}"#);
+        check(
+            "~/x:/x/../y/:ro,z",
+            r#"{"bind":{"create_host_path":true,"selinux":"z"},"read_only":true,"source":"~/x","target":"/y","type":"bind"}"#,
+        );
+        check(
+            ".:/code:cached,rslave",
+            r#"{"bind":{"create_host_path":true,"propagation":"rslave"},"source":".","target":"/code","type":"bind"}"#,
+        );
         check("C:\\x:/x", r#"{"bind":{"create_host_path":true},"source":"C:\\x","target":"/x","type":"bind"}"#);
-        check("a:/b:/c:ro", "error: too many colons in \"a:/b:/c:ro\"");
+        check("vol:/b:/c:ro", "error: too many colons in \"vol:/b:/c:ro\"");
         check(":/b", "error: a part of \":/b\" is empty");
         check("", "error: a part of \"\" is empty");
     }
