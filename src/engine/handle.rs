@@ -276,6 +276,7 @@ fn setup(engine: &Engine, spec: &ContainerSpec, fds: &ShimFds) -> Setup {
         subpaths: spec.mounts.iter().filter_map(subpath).collect(),
         cgroup_parent: spec.cgroup_parent.clone(),
         resources: spec.resources.clone(),
+        transparent: spec.endpoints.iter().any(|endpoint| endpoint.default_route),
         has_netns: fds.netns.is_some(),
         has_router: fds.router.is_some(),
     }

@@ -151,7 +151,7 @@ pub struct Bound {
 
 /// A port that could not be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("failed to publish {address}: {why}")]
+#[error("{why}")]
 pub struct PublishFailure {
     /// Host address and port, `0.0.0.0:8080/tcp`.
     pub address: String,

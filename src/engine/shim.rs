@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) subpaths: Vec<Subpath>,
     pub(crate) cgroup_parent: String,
     pub(crate) resources: Resources,
+    /// Published ports show the application who calls (the default route leads back).
+    pub(crate) transparent: bool,
     /// Which descriptors come with the message, in this order.
     pub(crate) has_netns: bool,
     pub(crate) has_router: bool,

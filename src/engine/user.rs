@@ -40,7 +40,8 @@ pub(crate) fn resolve(who: &str, extra: &[String], passwd: &str, group: &str) ->
         (None, None) => return Err(UnknownUser::User(user.to_owned())),
     };
     let gid = wanted_group.map_or(Ok(own_group), |name| group_number(name, group))?;
-    let mut groups = Vec::new();
+    // Its own group too: a set-group-id program must not be able to leave it (CVE-2022-36109).
+    let mut groups = vec![gid];
     if wanted_group.is_none()
         && let Some(account) = &entry
     {
@@ -110,12 +111,12 @@ mod tests {
             let expected = User { uid, gid, groups: groups.to_vec(), home: home.to_owned() };
             assert_eq!(resolve(who, &extra, PASSWD, GROUP), Ok(expected), "{who:?}");
         };
-        check("", &[], (0, 0, &[29], "/root"));
-        check("redis", &[], (999, 1000, &[29, 44], "/data"));
-        check("999", &[], (999, 1000, &[29, 44], "/data"));
-        check("redis:audio", &[], (999, 29, &[], "/data"));
-        check("1234", &[], (1234, 0, &[], "/"));
-        check("1234:5678", &["video", "77"], (1234, 5678, &[44, 77], "/"));
+        check("", &[], (0, 0, &[0, 29], "/root"));
+        check("redis", &[], (999, 1000, &[29, 44, 1000], "/data"));
+        check("999", &[], (999, 1000, &[29, 44, 1000], "/data"));
+        check("redis:audio", &[], (999, 29, &[29], "/data"));
+        check("1234", &[], (1234, 0, &[0], "/"));
+        check("1234:5678", &["video", "77"], (1234, 5678, &[44, 77, 5678], "/"));
         assert_eq!(resolve("nobody", &[], PASSWD, GROUP), Err(UnknownUser::User("nobody".into())));
         assert_eq!(resolve("0:wheel", &[], PASSWD, GROUP), Err(UnknownUser::Group("wheel".into())));
         assert_eq!(resolve("0", &[], "", "").map(|u| u.uid), Ok(0));

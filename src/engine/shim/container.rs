@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::Setup;
 use super::output::{Input, Output, Process};
-use super::ports::{NoPublisher, PortPublisher};
+use super::ports::Ports;
 use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::failure::{StartError, Step};
 use crate::engine::init::{self, Report, Stdio};
@@ -31,7 +31,7 @@ pub(super) struct Container {
     pub(super) cgroup: RefCell<Cgroup>,
     state: RefCell<State>,
     log: RefCell<Writer>,
-    ports: RefCell<Box<dyn PortPublisher>>,
+    ports: RefCell<Ports>,
     /// The daemon's connection, while there is one.
     pub(super) daemon: RefCell<Option<Sender>>,
     /// Connections that see the output as it comes.
@@ -57,7 +57,7 @@ impl Container {
             cgroup: RefCell::new(Cgroup::new(hierarchies, &setup.cgroup_parent, setup.id.as_str())),
             state: RefCell::default(),
             log: RefCell::new(Writer::new(setup.log.clone())),
-            ports: RefCell::new(Box::new(NoPublisher)),
+            ports: RefCell::default(),
             daemon: RefCell::default(),
             attached: RefCell::default(),
             recorded: Notify::new(),
@@ -94,7 +94,7 @@ impl Container {
     }
 
     pub(super) fn publish(&self, ports: &[PublishedPort], upstream: Upstream) -> Result<Vec<Bound>, PublishFailure> {
-        let bound = self.ports.borrow_mut().publish(ports, upstream, self.router.as_ref())?;
+        let bound = self.ports.borrow_mut().publish(ports, upstream, self.setup.transparent, self.router.as_ref())?;
         self.state.borrow_mut().status.bound.clone_from(&bound);
         Ok(bound)
     }
@@ -142,6 +142,7 @@ impl Container {
             state.process = Some(Rc::clone(&process));
             state.input = ends.input.map(Rc::new);
         }
+        self.ports.borrow_mut().set_running(true);
         let pumps: Vec<_> = ends
             .outputs
             .into_iter()
@@ -193,6 +194,7 @@ impl Container {
     }
 
     async fn ended(&self, code: i32, oom_before: u64) {
+        self.ports.borrow_mut().set_running(false);
         self.log.borrow_mut().finish(now_ns());
         let oom_killed = self.cgroup.borrow().oom_kills() > oom_before;
         let exit = ExitStatus { code, oom_killed, finished_ns: now_ns() };

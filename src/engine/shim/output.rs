@@ -49,7 +49,8 @@ impl Process {
                 // Cancel-safe: readiness is a level, the status is kept in `code`.
                 ready = self.pidfd.readable() => {
                     let Ok(mut ready) = ready else { return 255 };
-                    match self.reap() {
+                    // Another waiter may have reaped it since.
+                    match self.code.get().or_else(|| self.reap()) {
                         Some(code) => {
                             self.code.set(Some(code));
                             self.ended.notify_waiters();

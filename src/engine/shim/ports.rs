@@ -1,39 +1,72 @@
-//! Published ports: where the shim meets `net::publish`.
+//! Published ports of the container: the shim holds `net::publish`'s sockets.
 
+use std::error::Error as _;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use crate::engine::protocol::{Bound, PublishFailure, Upstream};
+use crate::net::publish::{self, PublishError, Publisher};
 use crate::spec::PublishedPort;
 
-/// What holds the host's sockets; they close with it.
-pub(super) trait PortPublisher {
-    /// Binds the ports and serves them from now on, in tasks of the shim's own thread.
-    fn publish(
+/// The host's sockets, served by a task of the shim until it ends.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    publisher: Option<Rc<Publisher>>,
+    /// Where they lead, until the first start: serving begins only then, because it raises
+    /// a limit that the container's first process must not inherit.
+    upstream: Option<publish::Upstream>,
+}
+
+impl Ports {
+    /// Binds all ports or none.
+    pub(super) fn publish(
         &mut self,
         ports: &[PublishedPort],
         upstream: Upstream,
+        transparent: bool,
         router: Option<&OwnedFd>,
-    ) -> Result<Vec<Bound>, PublishFailure>;
-}
-
-/// Publishes nothing. INTEGRATION: replaced by `net::publish` once it is on `main`.
-#[derive(Debug, Default)]
-pub(super) struct NoPublisher;
-
-impl PortPublisher for NoPublisher {
-    fn publish(
-        &mut self,
-        ports: &[PublishedPort],
-        _upstream: Upstream,
-        _router: Option<&OwnedFd>,
     ) -> Result<Vec<Bound>, PublishFailure> {
-        match ports.first() {
-            None => Ok(Vec::new()),
-            Some(port) => Err(PublishFailure {
-                address: format!("port {}", port.host_port.start),
-                why: "this build cannot publish ports".to_owned(),
-                errno: 0,
-            }),
+        let other = |why: &str| PublishFailure { address: "ports".to_owned(), why: why.to_owned(), errno: 0 };
+        let router = router.ok_or_else(|| other("the container is on no network"))?;
+        let address = upstream.v4.ok_or_else(|| other("the container has no address"))?;
+        let router_ns = router.try_clone().map_err(|err| other(&err.to_string()))?;
+        let publisher = Publisher::bind(ports).map_err(|err| failure(&err))?;
+        publisher.set_running(false);
+        let bound = publisher.bound().into_iter().map(|bound| Bound {
+            host_ip: bound.address.ip(),
+            host_port: bound.address.port(),
+            container_port: bound.port.container_port,
+            protocol: bound.port.protocol,
+        });
+        let bound = bound.collect();
+        self.publisher = Some(Rc::new(publisher));
+        self.upstream = Some(publish::Upstream { router_ns, address, address6: upstream.v6, transparent });
+        Ok(bound)
+    }
+
+    /// Tells whether the container's process runs: while it does not, clients wait.
+    pub(super) fn set_running(&mut self, running: bool) {
+        let Some(publisher) = &self.publisher else { return };
+        publisher.set_running(running);
+        if let (true, Some(upstream)) = (running, self.upstream.take()) {
+            let publisher = Rc::clone(publisher);
+            tokio::task::spawn_local(async move {
+                // It serves until the shim ends; what could fail was tried when it was bound.
+                let _ = publisher.serve(upstream).await;
+            });
         }
     }
+}
+
+fn failure(err: &PublishError) -> PublishFailure {
+    use nix::libc::{EACCES, EADDRINUSE, EADDRNOTAVAIL};
+    let (address, errno) = match err {
+        PublishError::InUse { address, .. } => (address.to_string(), EADDRINUSE),
+        PublishError::RangeInUse { ip, start, .. } => (format!("{ip}:{start}"), EADDRINUSE),
+        PublishError::NotLocal { address } => (address.to_string(), EADDRNOTAVAIL),
+        PublishError::Denied { address, .. } => (address.to_string(), EACCES),
+        PublishError::Open { address, source, .. } => (address.to_string(), source.raw_os_error().unwrap_or(0)),
+    };
+    let why = err.source().map_or_else(|| err.to_string(), |cause| format!("{err}: {cause}"));
+    PublishFailure { address, why, errno }
 }

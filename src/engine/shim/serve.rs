@@ -179,6 +179,11 @@ async fn bring_daemon_back(container: &Container) {
         if container.daemon.borrow().is_some() {
             return;
         }
+        if !setup.bundle.exists() {
+            // Somebody deleted the engine's folder: no daemon will ever ask for this container.
+            container.cgroup.borrow().kill();
+            sys::exit_now(0);
+        }
         if UnixStream::connect(setup.run.join("stack.sock")).await.is_err() {
             start_daemon(setup);
         }

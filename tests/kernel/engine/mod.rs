@@ -59,11 +59,11 @@ async fn starting_says_why_it_failed() {
 #[tokio::test]
 async fn a_restart_is_a_new_process_of_the_same_shim() {
     let mut world = World::new();
-    let spec = world.spec(&["sh", "-c", "echo run >> /count; wc -l < /count; kill -9 $$"]);
+    let spec = world.spec(&["sh", "-c", "echo run >> /count; wc -l < /count; exit 4"]);
     let shim = world.shim(&spec).await;
     for _ in 0..3 {
         shim.start().await.unwrap();
-        assert_eq!(world.exited(&spec).await.code, 137);
+        assert_eq!(world.exited(&spec).await.code, 4);
     }
     assert_eq!(world.log(&spec), "1\n2\n3\n");
     shim.shutdown().await;
@@ -336,4 +336,77 @@ async fn sessions_have_streams_and_a_status() {
     let gone = stack::engine::exec::run(&socket, request("true")).await.unwrap_err();
     assert_eq!(gone.to_string(), "the container is not running");
     world.engine.remove(&spec.id).await.unwrap();
+}
+
+/// Prints what starting costs; run it by name.
+#[tokio::test]
+#[ignore = "a measurement, not a check"]
+async fn cost_of_a_start() {
+    let mut world = World::new();
+    world.engine.warm_up().await.unwrap();
+    let mut sum = [Duration::ZERO; 5];
+    const COUNT: u32 = 30;
+    for _ in 0..COUNT {
+        let spec = world.spec(&["true"]);
+        let mut step = Instant::now();
+        let mut lap = |sum: &mut Duration| {
+            *sum += step.elapsed();
+            step = Instant::now();
+        };
+        world.engine.create(&spec).unwrap();
+        lap(&mut sum[0]);
+        let fds = stack::engine::ShimFds::default();
+        let shim = world.engine.spawn_shim(&spec, fds, world.events.clone()).await.unwrap();
+        lap(&mut sum[1]);
+        shim.start().await.unwrap();
+        lap(&mut sum[2]);
+        world.exited(&spec).await;
+        lap(&mut sum[3]);
+        shim.shutdown().await;
+        world.engine.remove(&spec.id).await.unwrap();
+        lap(&mut sum[4]);
+    }
+    for (name, sum) in ["create", "spawn_shim", "start", "run true and end", "shutdown and remove"].iter().zip(sum) {
+        println!("{name:20} {:?}", sum / COUNT);
+    }
+    let mut shims = Vec::new();
+    let start = Instant::now();
+    for _ in 0..20 {
+        let spec = world.spec(&["sleep", "1000"]);
+        let shim = world.shim(&spec).await;
+        shim.start().await.unwrap();
+        shims.push((spec, shim));
+    }
+    println!("20 one by one: {:?} each", start.elapsed() / 20);
+    let pss = |pid: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+        text.lines()
+            .filter(|l| l.starts_with("Pss") || l.starts_with("Private"))
+            .map(|l| l.split_whitespace().take(2).collect::<Vec<_>>().join(""))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    println!("shim {}", pss(shims[0].1.pid()));
+    let start = Instant::now();
+    for (spec, shim) in &shims {
+        shim.shutdown().await;
+        world.engine.remove(&spec.id).await.unwrap();
+    }
+    println!("20 removed one by one: {:?} each", start.elapsed() / 20);
+    let start = Instant::now();
+    let specs: Vec<_> = (0..40).map(|_| world.spec(&["sleep", "1000"])).collect();
+    let up = specs.iter().map(|spec| async {
+        let shim = world.shim(spec).await;
+        shim.start().await.unwrap();
+        shim
+    });
+    let shims = futures_util::future::join_all(up).await;
+    println!("40 at once: {:?} each", start.elapsed() / 40);
+    let start = Instant::now();
+    let down = specs.iter().zip(&shims).map(|(spec, shim)| async {
+        shim.shutdown().await;
+        world.engine.remove(&spec.id).await.unwrap();
+    });
+    futures_util::future::join_all(down).await;
+    println!("40 removed at once: {:?} each", start.elapsed() / 40);
 }

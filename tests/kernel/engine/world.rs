@@ -21,6 +21,20 @@ pub(super) struct World {
     pub(super) events: UnboundedSender<ShimNotice>,
     pub(super) notices: UnboundedReceiver<ShimNotice>,
     next: u8,
+    shims: std::cell::RefCell<Vec<(ContainerId, u32)>>,
+}
+
+/// A test that failed leaves nothing running either.
+impl Drop for World {
+    fn drop(&mut self) {
+        for (id, pid) in self.shims.borrow().iter() {
+            let is_shim = fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "stack-shim\n");
+            if is_shim {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid as i32), nix::sys::signal::SIGKILL);
+                self.engine.kill_leftovers(id);
+            }
+        }
+    }
 }
 
 impl World {
@@ -41,7 +55,7 @@ impl World {
         fs::write(layer.join("etc/group"), "root:x:0:\nweb:x:34:\naudio:x:29:web\n").unwrap();
         fs::write(layer.join("bin/not-executable"), "#!/bin/sh\n").unwrap();
         let (events, notices) = unbounded_channel();
-        Self { engine: engine(&folder), folder, events, notices, next: 0 }
+        Self { engine: engine(&folder), folder, events, notices, next: 0, shims: std::cell::RefCell::default() }
     }
 
     /// Returns another engine on the same folders, as a new daemon would have.
@@ -100,7 +114,9 @@ impl World {
 
     pub(super) async fn shim(&self, spec: &ContainerSpec) -> Shim {
         self.engine.create(spec).unwrap();
-        self.engine.spawn_shim(spec, ShimFds::default(), self.events.clone()).await.unwrap()
+        let shim = self.engine.spawn_shim(spec, ShimFds::default(), self.events.clone()).await.unwrap();
+        self.shims.borrow_mut().push((spec.id.clone(), shim.pid()));
+        shim
     }
 
     /// Waits for the end of the container.
