@@ -13,6 +13,7 @@ use rustix::fs::{FsWord, fstatfs};
 const NSFS_MAGIC: FsWord = 0x6e73_6673;
 
 /// Which namespace a helper thread works in.
+#[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
     /// An existing one.
     In(BorrowedFd<'a>),

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::timeout;
 
@@ -54,17 +55,15 @@ async fn by_udp(host: Option<&OwnedFd>, server: SocketAddr, packet: &[u8]) -> io
     let socket = UdpSocket::from_std(socket)?;
     socket.connect(server).await?;
     socket.send(packet).await?;
+    let mut buffer = vec![0; 4096];
     loop {
-        socket.readable().await?;
-        let mut buffer = [0; 4096];
-        match socket.try_recv(&mut buffer) {
-            // Only the answer to this very question.
-            Ok(length) if length >= 12 && buffer[..2] == packet[..2] && buffer[2] & 0x80 != 0 => {
-                return Ok(buffer[..length].to_vec());
-            }
-            Ok(_) => {}
-            Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-            Err(err) => return Err(err),
+        // A refusal is an error with nothing to read.
+        let receive = || Ok(rustix::net::recv(&socket, &mut *buffer, RecvFlags::DONTWAIT)?);
+        let (_, length) = socket.async_io(Interest::READABLE | Interest::ERROR, receive).await?;
+        // Only the answer to this very question.
+        if length >= 12 && buffer[..2] == packet[..2] && buffer[2] & 0x80 != 0 {
+            buffer.truncate(length);
+            return Ok(buffer);
         }
     }
 }

@@ -9,3 +9,5 @@ mod zone;
 
 pub(super) use self::forward::host_resolvers;
 pub(super) use self::server::{Dns, Sockets};
+#[cfg(test)]
+pub(super) use self::zone::{Answer, Zone};

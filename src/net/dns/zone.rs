@@ -100,7 +100,7 @@ impl Zone {
                 // Something with a header that claims to be a question.
                 [high, low, flags, _, ..] if packet.len() >= 12 && flags & 0x80 == 0 => {
                     let id = u16::from_be_bytes([*high, *low]);
-                    finish(Message::error_msg(id, OpCode::Query, ResponseCode::FormErr), datagram, MIN_DATAGRAM)
+                    finish(&Message::error_msg(id, OpCode::Query, ResponseCode::FormErr), datagram, MIN_DATAGRAM)
                 }
                 _ => Answer::Ignore,
             };
@@ -120,11 +120,11 @@ impl Zone {
         }
         if message.metadata.op_code != OpCode::Query {
             reply.metadata.response_code = ResponseCode::NotImp;
-            return finish(reply, datagram, limit);
+            return finish(&reply, datagram, limit);
         }
         let [query] = message.queries.as_slice() else {
             reply.metadata.response_code = ResponseCode::FormErr;
-            return finish(reply, datagram, limit);
+            return finish(&reply, datagram, limit);
         };
         reply.add_query(query.clone());
         match self.lookup(query, client, turn) {
@@ -132,12 +132,12 @@ impl Zone {
                 reply.add_answers(
                     data.into_iter().map(|data| ResourceRecord::from_rdata(query.name().clone(), TTL, data)),
                 );
-                finish(reply, datagram, limit)
+                finish(&reply, datagram, limit)
             }
             None => {
                 reply.metadata.response_code = ResponseCode::NXDomain;
                 let outside = client.iter().any(|network| !self.internal.contains(network));
-                match finish(reply, datagram, limit) {
+                match finish(&reply, datagram, limit) {
                     Answer::Reply(refusal) if outside => Answer::Forward { refusal },
                     answer => answer,
                 }
@@ -156,21 +156,18 @@ impl Zone {
             let pointer = matches!(query.query_type(), RecordType::PTR | RecordType::ANY);
             return Some(if pointer { vec![RData::PTR(PTR(owner))] } else { Vec::new() });
         }
-        let mut addresses = self.addresses(&name, client)?;
-        if !addresses.is_empty() {
-            let count = addresses.len();
-            addresses.rotate_left(turn % count);
-        }
-        Some(
-            addresses
-                .into_iter()
-                .filter_map(|address| match (address, query.query_type()) {
-                    (IpAddr::V4(ip), RecordType::A | RecordType::ANY) => Some(RData::A(A(ip))),
-                    (IpAddr::V6(ip), RecordType::AAAA | RecordType::ANY) => Some(RData::AAAA(AAAA(ip))),
-                    _ => None,
-                })
-                .collect(),
-        )
+        let mut data: Vec<RData> = self
+            .addresses(&name, client)?
+            .into_iter()
+            .filter_map(|address| match (address, query.query_type()) {
+                (IpAddr::V4(ip), RecordType::A | RecordType::ANY) => Some(RData::A(A(ip))),
+                (IpAddr::V6(ip), RecordType::AAAA | RecordType::ANY) => Some(RData::AAAA(AAAA(ip))),
+                _ => None,
+            })
+            .collect();
+        let count = data.len();
+        data.rotate_left(turn.checked_rem(count).unwrap_or(0));
+        Some(data)
     }
 
     fn addresses(&self, name: &str, client: &[NetworkName]) -> Option<Vec<IpAddr>> {
@@ -206,7 +203,7 @@ impl Zone {
 }
 
 /// Returns the packet of a reply, cut to the limit with the truncation bit when it is a datagram.
-fn finish(reply: Message, datagram: bool, limit: u16) -> Answer {
+fn finish(reply: &Message, datagram: bool, limit: u16) -> Answer {
     let Ok(packet) = reply.to_vec() else { return Answer::Ignore };
     if !datagram || packet.len() <= usize::from(limit) {
         return Answer::Reply(packet);

@@ -88,7 +88,9 @@ pub(super) async fn serve(listener: UdpSocket, address: SocketAddr, upstream: Ar
             *lock(&session.last) = Instant::now();
             // Datagrams may be lost: a full queue or a container that does not listen drops them.
             // Not by the runtime: it does not know yet that a new socket can be written.
-            let _dropped = SockRef::from(&*session.socket).send(&buffer_now[..length]);
+            // The first error may be the refusal of an earlier datagram.
+            let socket = SockRef::from(&*session.socket);
+            let _dropped = socket.send(&buffer_now[..length]).or_else(|_| socket.send(&buffer_now[..length]));
         }
     }
 }

@@ -37,16 +37,16 @@ async fn networks_are_apart_and_internal_ones_have_no_way_out() {
     world.net.ensure_network(&front).await.unwrap();
     world.net.ensure_network(&back).await.unwrap();
     let web = world.guest(&front, 10, "web").await;
-    let db = world.guest(&back, 10, "db").await;
-    let peer = world.guest(&back, 11, "peer").await;
-    assert!(!try_sh(&web.netns, "busybox ping -c1 -W1 10.77.2.10").0);
+    let db = world.guest(&back, 11, "db").await;
+    let peer = world.guest(&back, 12, "peer").await;
+    assert!(!try_sh(&web.netns, "busybox ping -c1 -W1 10.77.2.11").0);
     // Even when a container helps itself to a route.
     sh(&db.netns, "ip route add default via 10.77.2.1");
     assert!(!try_sh(&db.netns, "busybox ping -c1 -W1 10.77.1.10").0);
     assert!(!try_sh(&db.netns, &format!("busybox ping -c1 -W1 {OUTSIDE}")).0);
-    sh(&db.netns, "busybox ping -c1 -W2 10.77.2.11");
-    assert!(!try_sh(&web.netns, "busybox nslookup db 127.0.0.11").1.contains("10.77.2.10"));
-    assert!(sh(&peer.netns, "busybox nslookup db 127.0.0.11").contains("10.77.2.10"));
+    sh(&db.netns, "busybox ping -c1 -W2 10.77.2.12");
+    assert!(!try_sh(&web.netns, "busybox nslookup db 127.0.0.11").1.contains("10.77.2.11"));
+    assert!(sh(&peer.netns, "busybox nslookup db 127.0.0.11").contains("10.77.2.11"));
     // A forged source on another network's bridge is not routed.
     sh(&web.netns, "ip addr add 10.77.2.99/32 dev eth0");
     assert!(!try_sh(&web.netns, &format!("busybox ping -c1 -W1 -I 10.77.2.99 {OUTSIDE}")).0);
