@@ -242,3 +242,14 @@ async fn a_mirror_is_asked_first_and_passed_over_when_it_has_nothing() {
     assert_eq!(fs::read_to_string(image.layers[0].join("a")).unwrap(), "mirror");
     assert!(!empty.requests.lock().unwrap().is_empty());
 }
+
+/// Run it where no name server answers: `unshare -n`, an `/etc/resolv.conf` of its own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: prints how soon a pull from an unreachable Docker Hub fails"]
+async fn cost_of_an_unreachable_hub() {
+    let world = World::new();
+    let store = ImageStore::open_with(&world.root(), Settings::none()).unwrap();
+    let start = Instant::now();
+    let error = store.pull("redis:7", &|_| {}).await.unwrap_err();
+    println!("{:?}: {}", start.elapsed(), text(&error));
+}
