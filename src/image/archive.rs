@@ -106,9 +106,12 @@ impl ImageStore {
     async fn import_as(&self, source: PathBuf, name: String, config: ImageConfig) -> Result<Image, ImageError> {
         let lock = self.inner().pull_lock(&name);
         let _held = lock.lock().await;
-        let inner = self.inner().clone();
-        let old = self.get(&name).ok().flatten();
-        blocking(move || import(&inner, &source, name, &config, old.as_ref())).await
+        let store = self.clone();
+        blocking(move || {
+            let old = store.get(&name).ok().flatten();
+            import(store.inner(), &source, name, &config, old.as_ref())
+        })
+        .await
     }
 
     async fn open_files(&self, path: &Path) -> Result<Arc<Files>, ImageError> {

@@ -126,13 +126,21 @@ impl ImageStore {
 
     /// Returns an image by a name in any spelling, by its id, or by the beginning of its id.
     ///
-    /// Layers whose folders are gone are unpacked again from their blobs, which blocks.
+    /// Layers whose folders are gone are unpacked again from their blobs, which blocks; an image
+    /// whose blobs are damaged, too, counts as absent, so that it is pulled again.
     pub fn get(&self, reference: &str) -> Result<Option<Image>, ImageError> {
         let Some(entry) = self.inner.find(reference)? else { return Ok(None) };
         if entry.image.layers.iter().any(|layer| !layer.is_dir()) {
             tracing::info!(image = reference, "unpacking layers that are gone");
             let diff_ids = &entry.config_file.rootfs.diff_ids;
-            install::restore(&self.inner.layout, &self.inner.layers, &entry.layers, diff_ids)?;
+            match install::restore(&self.inner.layout, &self.inner.layers, &entry.layers, diff_ids) {
+                Err(error @ ImageError::Digest { .. }) => {
+                    tracing::warn!(image = reference, %error, "the image is damaged and must be pulled again");
+                    return Ok(None);
+                }
+                Err(ImageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                other => other?,
+            }
         }
         Ok(Some(entry.image.clone()))
     }

@@ -171,7 +171,10 @@ pub(super) fn ingest(
     }
     let (compression, unpacked) = unpacked.map_err(layer)?;
     drained.map_err(|error| layer(UnpackError::Tar(error)))?;
-    let diff_id = Digest::from_bytes(diff.finalize().into());
+    let diff_id = match compression {
+        Compression::None => digest.clone(),
+        _ => Digest::from_bytes(diff.finalize().into()),
+    };
     if let Some(wanted) = expected.diff_id.as_ref().filter(|wanted| **wanted != diff_id) {
         let what = format!("the content of layer {name}");
         return Err(ImageError::Digest { what, expected: wanted.clone(), actual: diff_id });
@@ -189,7 +192,9 @@ fn unpack_decompressed(
     limits: &Limits,
 ) -> Result<(Compression, Unpacked), UnpackError> {
     let (compression, reader) = decompressed(source).map_err(UnpackError::Tar)?;
-    let mut hashed = Hashed { reader, hasher: diff };
+    // Uncompressed, the blob is the tar stream, whose digest is taken already.
+    let hasher = (compression != Compression::None).then_some(diff);
+    let mut hashed = Hashed { reader, hasher };
     let unpacked = unpack::unpack(&mut hashed, dest, limits)?;
     // Padding after the last entry belongs to the digest.
     let rest = io::copy(&mut hashed.by_ref().take(limits.bytes), &mut io::sink()).map_err(UnpackError::Tar)?;
@@ -235,13 +240,15 @@ impl<R: Read> Read for Shared<R> {
 
 struct Hashed<'a, R> {
     reader: R,
-    hasher: &'a mut Sha256,
+    hasher: Option<&'a mut Sha256>,
 }
 
 impl<R: Read> Read for Hashed<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..read]);
+        }
         Ok(read)
     }
 }

@@ -263,35 +263,42 @@ async fn one_layer<'a>(
         report(PullPhase::Exists, descriptor.size);
         return Ok(None);
     }
-    let (source, pump): Fetch<'a> = if has_blob {
-        report(PullPhase::Unpacking, descriptor.size);
-        let file = File::open(&blob).map_err(ImageError::io("read", &blob))?;
-        (Box::new(file), Box::pin(async { Ok(()) }))
-    } else {
-        report(PullPhase::Downloading, 0);
-        fetch()
-    };
     let (digest, size, diff_id) = (Some(descriptor.digest.clone()), Some(descriptor.size), Some(diff_id.clone()));
     let expected = Expected { digest, size, diff_id };
-    let (place, layout) = (layers.path(chain), layout.clone());
-    let unpack = blocking(move || {
-        let keep = |digest: &Digest| layout.blob(digest);
-        let result = ingest(source, if has_blob { None } else { Some(&keep) }, &place, &expected);
-        if has_blob && matches!(result, Err(ImageError::Digest { .. })) {
-            // The next attempt fetches it anew.
-            _ = fs::remove_file(&blob);
-        }
-        result
-    });
-    let pump = async {
-        let pumped = pump.await;
-        report(PullPhase::Unpacking, descriptor.size);
-        pumped
+    let attempt = async |(source, pump): Fetch<'a>, keep: bool| {
+        let (place, layout, expected) = (layers.path(chain), layout.clone(), expected.clone());
+        let unpack = blocking(move || {
+            let blob = |digest: &Digest| layout.blob(digest);
+            ingest(source, if keep { Some(&blob) } else { None }, &place, &expected)
+        });
+        let pump = async {
+            let pumped = pump.await;
+            report(PullPhase::Unpacking, descriptor.size);
+            pumped
+        };
+        // What stopped the bytes from coming explains more than that they stopped.
+        let (pumped, unpacked) = tokio::join!(pump, unpack);
+        pumped.and(unpacked)
     };
-    // What stopped the bytes from coming explains more than that they stopped.
-    let (pumped, unpacked) = tokio::join!(pump, unpack);
-    pumped?;
-    let layer = unpacked?;
+    let mut layer = None;
+    if has_blob {
+        let file = File::open(&blob).map_err(ImageError::io("read", &blob))?;
+        match attempt((Box::new(file), Box::pin(async { Ok(()) })), false).await {
+            Ok(unpacked) => layer = Some(unpacked),
+            Err(error @ ImageError::Digest { .. }) => {
+                tracing::warn!(%error, "fetching a damaged blob anew");
+                _ = fs::remove_file(&blob);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let layer = match layer {
+        Some(layer) => layer,
+        None => {
+            report(PullPhase::Downloading, 0);
+            attempt(fetch(), true).await?
+        }
+    };
     report(PullPhase::Done, descriptor.size);
     Ok((!has_layer).then_some((at, layer)))
 }
@@ -314,7 +321,14 @@ pub(super) fn restore(
         let source = File::open(&blob).map_err(ImageError::io("read", &blob))?;
         let (digest, size, diff_id) =
             (Some(descriptor.digest.clone()), Some(descriptor.size), Some(diff_ids[at].clone()));
-        let layer = ingest(source, None, &layers.path(chain), &Expected { digest, size, diff_id })?;
+        let layer = match ingest(source, None, &layers.path(chain), &Expected { digest, size, diff_id }) {
+            Err(error @ ImageError::Digest { .. }) => {
+                // Good for nothing, and in the way of a good one.
+                _ = fs::remove_file(&blob);
+                return Err(error);
+            }
+            other => other?,
+        };
         let below: Vec<PathBuf> = chains[..at].iter().map(|chain| layers.path(chain)).collect();
         layers.place(chain, layer, &below)?;
         restored.push(chain.clone());

@@ -217,18 +217,18 @@ impl<'a> Layer<'a> {
         }
         match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                self.file(entry, path, parent, name, attributes)
+                self.file(entry, path, parent, name, &attributes)
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default();
                 rustix::fs::symlinkat(OsStr::from_bytes(&target), parent, name)
                     .map_err(io_error("make the link", path))?;
-                self.node_attributes(parent, name, path, attributes, false)
+                self.node_attributes(parent, name, path, &attributes, false)
             }
             EntryType::Fifo => {
                 let mode = Mode::from_raw_mode(0o600);
                 rustix::fs::mknodat(parent, name, FileType::Fifo, mode, 0).map_err(io_error("make the pipe", path))?;
-                self.node_attributes(parent, name, path, attributes, true)
+                self.node_attributes(parent, name, path, &attributes, true)
             }
             EntryType::Char | EntryType::Block => {
                 let header = entry.header();
@@ -244,7 +244,7 @@ impl<'a> Layer<'a> {
                 let (mode, device) = (Mode::from_raw_mode(0o600), rustix::fs::makedev(major, minor));
                 rustix::fs::mknodat(parent, name, FileType::CharacterDevice, mode, device)
                     .map_err(io_error("make the device", path))?;
-                self.node_attributes(parent, name, path, attributes, true)
+                self.node_attributes(parent, name, path, &attributes, true)
             }
             other => {
                 tracing::debug!(path = %path.display(), ?other, "leaving out an entry of an unknown type");
@@ -259,7 +259,7 @@ impl<'a> Layer<'a> {
         path: &Path,
         parent: &OwnedFd,
         name: &OsStr,
-        attributes: Attributes,
+        attributes: &Attributes,
     ) -> Result<(), UnpackError> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file: File = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))
@@ -276,7 +276,7 @@ impl<'a> Layer<'a> {
             }
             file.write_all(&self.buffer[..read]).map_err(io_error("write", path))?;
         }
-        self.attributes_of(&file, path, &attributes)?;
+        self.attributes_of(&file, path, attributes)?;
         rustix::fs::futimens(&file, &attributes.times).map_err(io_error("set the times of", path))
     }
 
@@ -419,7 +419,7 @@ impl<'a> Layer<'a> {
         parent: &OwnedFd,
         name: &OsStr,
         path: &Path,
-        attributes: Attributes,
+        attributes: &Attributes,
         has_mode: bool,
     ) -> Result<(), UnpackError> {
         if self.privileged {

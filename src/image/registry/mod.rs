@@ -120,6 +120,7 @@ struct Session {
     /// As this registry knows it.
     image: oci_client::Reference,
     host: String,
+    connect_timeout: Duration,
 }
 
 async fn pull_from(
@@ -183,14 +184,15 @@ impl Session {
         };
         let auth = auth::find(settings.docker_config.as_deref(), &host).await?;
         let client = client(settings, endpoint, false).await?;
-        let mut session = Self { client, auth, reference: reference.clone(), image, host };
+        let connect_timeout = settings.connect_timeout;
+        let mut session = Self { client, auth, reference: reference.clone(), image, host, connect_timeout };
         // The first contact decides: nothing else is tried where nobody answers.
         let mut outcome = session.authorize().await;
         if endpoint.insecure && matches!(&outcome, Err(OciDistributionError::RequestError(e)) if !e.is_timeout()) {
             session.client = client_plain(settings, endpoint).await?;
             outcome = session.authorize().await;
         }
-        outcome.map_err(|error| explain(&error, reference, &session.host, settings.connect_timeout))?;
+        outcome.map_err(|error| session.explain(&error))?;
         Ok(session)
     }
 
@@ -216,7 +218,7 @@ impl Session {
     }
 
     fn explain(&self, error: &OciDistributionError) -> ImageError {
-        explain(error, &self.reference, &self.host, Duration::from_secs(4))
+        explain(error, &self.reference, &self.host, self.connect_timeout)
     }
 
     /// Returns a manifest or index and its digest.

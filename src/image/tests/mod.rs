@@ -118,6 +118,16 @@ async fn lost_layers_are_unpacked_again_and_damaged_images_left_out() {
     let image = store.get("app:1").unwrap().unwrap();
     assert_eq!(fs::read_to_string(image.layers[1].join("d/b")).unwrap(), "2");
     assert_eq!(world.leftovers(), [] as [String; 0]);
+    // Blobs that are damaged, too: as if the image were not here, and loading it mends it.
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(world.root().join("images/blobs/sha256").join(image.manifest.hex())).unwrap())
+            .unwrap();
+    let blob = manifest["layers"][0]["digest"].as_str().unwrap().replace("sha256:", "images/blobs/sha256/");
+    fs::write(world.root().join(blob), "x").unwrap();
+    fs::remove_dir_all(&image.layers[0]).unwrap();
+    assert_eq!(store.get("app:1").unwrap(), None);
+    store.load(&dir).await.unwrap();
+    assert_eq!(store.get("app:1").unwrap(), Some(image.clone()));
     let good = world.write("root.tar", &layers[0]);
     store.import(&good, "good:1", &[]).await.unwrap();
     fs::write(world.root().join("images/blobs/sha256").join(image.id.hex()), "{}").unwrap();
@@ -165,4 +175,37 @@ async fn folders_without_an_entry_are_as_below() {
     assert_eq!((metadata.mode() & 0o7777, metadata.uid()), (0o1777, 12));
     let hidden = fs::symlink_metadata(image.layers[2].join("tmp")).unwrap();
     assert_eq!((hidden.mode() & 0o170_000, hidden.rdev()), (0o020_000, 0), "an opaque root hides name by name");
+}
+
+/// The kernel's own overlay of the layers shows what the image's builder meant.
+#[tokio::test]
+async fn overlayfs_shows_the_layers_as_one_tree() {
+    let world = World::new();
+    let layers = [
+        layer(&[("d/", ""), ("d/a", "1"), ("d/gone", "1"), ("o/", ""), ("o/old", "1"), ("f", "1"), ("r/x", "1")]),
+        layer(&[
+            ("d/.wh.gone", ""),
+            ("d/b", "2"),
+            ("o/.wh..wh..opq", ""),
+            ("o/new", "2"),
+            (".wh.f", ""),
+            (".wh.r", ""),
+        ]),
+        layer(&[("r/y", "3")]),
+    ];
+    let dir = layout(&world.dir().join("oci"), &layers, "gz", "app:1");
+    let image = world.store().load(&dir).await.unwrap().remove(0);
+    let lower: Vec<&str> = image.layers.iter().rev().map(|layer| layer.to_str().unwrap()).collect();
+    let at = world.dir().join("merged");
+    fs::create_dir(&at).unwrap();
+    // In a mount namespace of its own, so nothing stays mounted.
+    let script = format!(
+        "mount -t overlay overlay -o lowerdir={} \"$1\" && cd \"$1\" && find . -type f | sort",
+        lower.join(":")
+    );
+    let mut command = std::process::Command::new("timeout");
+    let output = command.args(["20", "unshare", "-m", "sh", "-c", &script, "sh"]).arg(&at).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "./d/a\n./d/b\n./o/new\n./r/y\n");
 }
