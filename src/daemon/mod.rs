@@ -1,1 +1,173 @@
-//! (see the map in lib.rs)
+//! The engine's process: sole owner of state. Observe, plan, apply; health, DNS, adoption.
+//!
+//! ```text
+//! socket --http--> Daemon (operations) --Input--> state (one task, owns all containers)
+//!                     |  plan, apply                   |  lifecycle::Replica -> commands
+//!                     v                                v
+//!                  machine (networks, volumes,      launch, probes, timers, signals
+//!                  bundles)                            |
+//!                                                      v
+//!                                          shims --ShimNotice--> state
+//! ```
+//!
+//! [`run`] is the entry point. The daemon leaves when nobody needs it: no container runs, none
+//! is to be started again, no client is connected. It takes the router namespace with it.
+
+mod adopt;
+mod container;
+mod http;
+mod images;
+mod inspect;
+mod launch;
+mod logs;
+mod machine;
+mod network_record;
+mod operations;
+mod presence;
+mod project_record;
+mod queries;
+mod socket;
+mod state;
+mod summary;
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::{Engine, EngineConfig};
+use crate::ids::ProjectName;
+use crate::image::ImageStore;
+use crate::net::{Net, NetConfig};
+use crate::paths::Paths;
+use crate::volume::Volumes;
+
+/// How long nobody must have needed the daemon before it leaves: long enough for the next
+/// command of a script, short enough that nobody finds it idle.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The layers below, cheap to clone.
+#[derive(Clone)]
+struct Parts {
+    paths: Paths,
+    engine: Engine,
+    net: Net,
+    images: ImageStore,
+    volumes: Volumes,
+}
+
+/// What requests talk to.
+pub(crate) struct Daemon {
+    parts: Parts,
+    inputs: mpsc::UnboundedSender<state::Input>,
+    /// Operations on one project take turns.
+    turns: Mutex<HashMap<ProjectName, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Daemon {
+    /// Tells the owner of the state something.
+    fn send(&self, input: state::Input) {
+        // The owner lives as long as the process.
+        let _ = self.inputs.send(input);
+    }
+
+    /// Asks the owner of the state.
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> state::Input) -> T {
+        let (reply, answer) = oneshot::channel();
+        self.send(input(reply));
+        answer.await.expect("the owner of the state answers each question")
+    }
+}
+
+/// Runs the daemon until nobody needs it. Prints `ready` on standard output, and closes it, as
+/// soon as a daemon (this one or the one that was there before) accepts connections.
+pub fn run() -> ExitCode {
+    trace();
+    let paths = Paths::from_env();
+    match start(paths) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(paths: Paths) -> Result<(), Box<dyn std::error::Error>> {
+    let lock = match socket::race(&paths).map_err(|e| format!("cannot become the daemon in {}: {e}", paths.run.display()))? {
+        socket::Race::Won(lock) => lock,
+        socket::Race::Lost => {
+            ready();
+            return Ok(());
+        }
+    };
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(serve(&paths));
+    // Tasks that still write logs or fetch images are cut off here; all they do can be redone.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    drop(lock);
+    result
+}
+
+async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
+    let exe = std::env::current_exe()?;
+    let parts = Parts {
+        paths: paths.clone(),
+        engine: Engine::new(EngineConfig { paths: paths.clone(), exe }),
+        net: Net::open(NetConfig { instance: paths.instance(), run: paths.run.clone(), root: paths.root.clone() })
+            .await?,
+        images: ImageStore::open(&paths.root)?,
+        volumes: Volumes::open(&paths.root)?,
+    };
+    let presence = presence::Presence::default();
+    let (inputs, receiver) = mpsc::unbounded_channel();
+    let mut state = state::State::new(parts.clone(), inputs.clone(), presence.clone());
+    adopt::adopt(&mut state).await;
+    tokio::spawn(state.run(receiver));
+    let daemon = Arc::new(Daemon { parts: parts.clone(), inputs, turns: Mutex::default() });
+    let listener = socket::listen(&paths.socket())
+        .map_err(|e| format!("cannot listen on {}: {e}", paths.socket().display()))?;
+    ready();
+    tracing::info!(socket = %paths.socket().display(), "listening");
+    socket::serve(listener, daemon, &presence, QUIET).await;
+    // From here a new client starts a new daemon, which waits for our lock.
+    let _ = std::fs::remove_file(paths.socket());
+    parts.net.teardown().await?;
+    tracing::info!("nobody needs the daemon: it leaves");
+    Ok(())
+}
+
+/// Tells whoever started this process that the socket answers.
+fn ready() {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(b"ready\n").and_then(|()| out.flush());
+    // The reader waits for the end of the stream; the log goes on standard error.
+    if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(null);
+    }
+}
+
+/// Each container costs a handful of descriptors: sockets of its DNS, its shim, its namespace.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Sends the log to standard error, filtered by `STACK_LOG` (`info` unless set).
+fn trace() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STACK_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).try_init();
+}
+
+/// Returns the time, nanoseconds since 1970.
+fn now_ns() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,30 @@
+# Everything a contributor or a curious reader runs. Each target does its own set-up on Debian 12 with a Rust toolchain.
+.POSIX:
+.PHONY: help build demo test bench deny clean
+
+help:
+	@echo "make demo    redis, mongo, mysql and a web service as containers, on a machine where nothing was prepared"
+	@echo "make test    everything the tests need, then format, lints and all tests"
+	@echo "make bench   what up, ps and down cost beside the kernel's floor (and beside Docker where it runs)"
+	@echo "make build   the program in release mode: target/release/stack"
+	@echo "make deny    licences and advisories of the dependencies, with cargo-deny"
+	@echo "make clean   remove what the above have made in this folder"
+
+build:
+	@examples/packages.sh "gcc:links the program" "libc6-dev:links the program"
+	cargo build --release --locked --bin stack
+
+demo:
+	@examples/databases/demo.sh
+
+test:
+	@tests/run.sh
+
+bench:
+	@tests/run.sh bench
+
+deny:
+	cargo deny --config .deny.toml check
+
+clean:
+	cargo clean

@@ -1,0 +1,107 @@
+//! Requests about images.
+
+use std::sync::Arc;
+
+use super::Daemon;
+use super::http::Sink;
+use super::operations::{failed, failure};
+use super::state::Input;
+use crate::api::{ApiError, ImageSummary, ImportRequest, LoadRequest};
+use crate::event::{Event, Failure};
+use crate::host::HostError;
+use crate::image::{Image, ImageConfig, ImageError};
+use crate::spec;
+
+impl Daemon {
+    /// Returns all images.
+    pub(super) fn images(&self) -> Vec<ImageSummary> {
+        let summary = |image: Image| ImageSummary {
+            id: image.id.to_string(),
+            references: image.references.clone(),
+            digest: image.manifest.to_string(),
+            size: image.size,
+            created: image.created,
+        };
+        self.parts.images.list().into_iter().map(summary).collect()
+    }
+
+    /// Returns Docker's image inspect object.
+    pub(super) fn inspect_image(&self, reference: &str) -> Result<serde_json::Value, ApiError> {
+        self.parts.images.inspect_json(reference).map_err(api_error)
+    }
+
+    /// Removes a reference, and the image when it was the last; returns what was done, a line each.
+    pub(super) async fn remove_image(&self, reference: &str) -> Result<Vec<String>, ApiError> {
+        let observed = self.ask(Input::Observe).await;
+        let in_use = |image: &Image| {
+            let user = observed.containers.iter().find(|c| c.spec.image.id == image.id);
+            user.map(|container| container.spec.name.clone())
+        };
+        let removed = self.parts.images.remove(reference, false, &in_use).map_err(api_error)?;
+        let untagged = removed.untagged.iter().map(|name| format!("Untagged: {name}"));
+        Ok(untagged.chain(removed.deleted.iter().map(|id| format!("Deleted: {id}"))).collect())
+    }
+
+    /// Takes in the images of an archive that `docker save` or an OCI tool wrote.
+    pub(super) async fn load(self: Arc<Self>, request: LoadRequest, sink: Sink) -> Vec<Failure> {
+        let doing = format!("load {}", request.path.display());
+        match self.parts.images.load(&request.path).await {
+            Ok(images) => {
+                for image in images {
+                    let name = image.references.first().cloned().unwrap_or_else(|| image.id.to_string());
+                    let _ = sink.send(Event::Note { message: format!("Loaded image: {name}") });
+                }
+                Vec::new()
+            }
+            Err(error) => vec![image_failure(&doing, error)],
+        }
+    }
+
+    /// Makes an image of a root file system.
+    pub(super) async fn import(self: Arc<Self>, request: ImportRequest, sink: Sink) -> Vec<Failure> {
+        let doing = format!("import {} as {}", request.path.display(), request.reference);
+        match self.parts.images.import(&request.path, &request.reference, &request.changes).await {
+            Ok(image) => {
+                let _ = sink.send(Event::Note { message: image.id.to_string() });
+                Vec::new()
+            }
+            Err(error) => vec![image_failure(&doing, error)],
+        }
+    }
+}
+
+/// Returns what containers inherit of an image's configuration.
+pub(super) fn inherited(config: &ImageConfig) -> spec::ImageConfig {
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    spec::ImageConfig {
+        entrypoint: config.entrypoint.clone().unwrap_or_default(),
+        cmd: config.cmd.clone().unwrap_or_default(),
+        env: config.env.clone(),
+        working_dir: config.working_dir.clone().unwrap_or_default(),
+        user: config.user.clone().unwrap_or_default(),
+        exposed_ports: config.exposed_ports.iter().cloned().collect(),
+        volumes: config.volumes.iter().cloned().collect(),
+        labels: config.labels.clone(),
+        stop_signal: config.stop_signal.clone(),
+        shell: config.shell.clone().unwrap_or_default(),
+        healthcheck: config.healthcheck.as_ref().map(|check| spec::ImageHealthcheck {
+            test: check.test.clone(),
+            interval: count(check.interval),
+            timeout: count(check.timeout),
+            start_period: count(check.start_period),
+            start_interval: count(check.start_interval),
+            retries: u32::try_from(check.retries).unwrap_or(0),
+        }),
+    }
+}
+
+fn image_failure(doing: &str, error: ImageError) -> Failure {
+    let hint = error.hint();
+    Failure { hint, ..failed(doing, HostError::new(error)) }
+}
+
+fn api_error(error: ImageError) -> ApiError {
+    let hint = error.hint();
+    let Failure { why, .. } = failed("", HostError::new(error));
+    ApiError { message: failure("", why).why, hint }
+}

@@ -1,0 +1,132 @@
+//! Starting one container: namespace, addresses, DNS, shim and published ports, then its process.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Parts;
+use crate::engine::{Bound, Shim, ShimFds, ShimNotice, StartError, Upstream};
+use crate::host::HostError;
+use crate::net::Record;
+use crate::spec::{ContainerSpec, NetworkSpec};
+
+/// What stays as long as a container is up, also while its process is started again.
+#[derive(Debug, Clone)]
+pub(super) struct Sandbox {
+    /// The shim that holds process, log and published ports.
+    pub shim: Shim,
+    /// Its network namespace; `None` with the host's.
+    pub netns: Option<Arc<OwnedFd>>,
+    /// Sockets that stand open on the host.
+    pub bound: Vec<Bound>,
+}
+
+/// A started container.
+#[derive(Debug)]
+pub(super) struct Launched {
+    /// What it runs in.
+    pub sandbox: Sandbox,
+    /// Host process id of its process 1.
+    pub pid: u32,
+    /// When it began, nanoseconds since 1970.
+    pub started_ns: i64,
+    /// Limits that this host cannot enforce.
+    pub warnings: Vec<String>,
+}
+
+/// Where a container's network namespace comes from.
+#[derive(Debug)]
+pub(super) enum Namespace {
+    /// The host's own.
+    Host,
+    /// Another container's.
+    Shared(Arc<OwnedFd>),
+    /// A new one on these networks, in the order of the endpoints.
+    Own(Vec<NetworkSpec>),
+}
+
+/// Makes what a container runs in: network namespace, shim, published ports.
+///
+/// # Errors
+///
+/// Whatever step failed; what was made goes away with the dropped descriptors and the shim.
+pub(super) async fn prepare(
+    parts: &Parts,
+    spec: &ContainerSpec,
+    namespace: Namespace,
+    notices: mpsc::UnboundedSender<ShimNotice>,
+) -> Result<Sandbox, HostError> {
+    let netns = match namespace {
+        Namespace::Host => None,
+        Namespace::Shared(netns) => Some(netns),
+        Namespace::Own(networks) => Some(Arc::new(connect(parts, spec, &networks).await?)),
+    };
+    // Published ports lead through the router; without an endpoint there is nothing to lead to.
+    let leads = !spec.ports.is_empty() && !spec.endpoints.is_empty();
+    let fds = ShimFds {
+        netns: netns.as_deref().map(OwnedFd::try_clone).transpose().map_err(HostError::new)?,
+        router: leads.then(|| parts.net.router_fd()).transpose().map_err(HostError::new)?,
+    };
+    let shim = parts.engine.spawn_shim(spec, fds, notices).await.map_err(HostError::new)?;
+    if !leads {
+        return Ok(Sandbox { shim, netns, bound: Vec::new() });
+    }
+    let endpoint = spec.endpoints.iter().find(|e| e.default_route).unwrap_or(&spec.endpoints[0]);
+    let upstream = Upstream { v4: Some(endpoint.address), v6: endpoint.address6 };
+    match shim.publish(spec.ports.clone(), upstream).await {
+        Ok(bound) => Ok(Sandbox { shim, netns, bound }),
+        Err(error) => {
+            shim.shutdown().await;
+            Err(HostError::new(error))
+        }
+    }
+}
+
+/// Turns a failed start into what the user reads.
+pub(super) fn start_error(error: StartError) -> HostError {
+    let hint = error.hint.clone();
+    let failure = HostError::new(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// Makes the container's network namespace, connects it and answers DNS in it.
+async fn connect(parts: &Parts, spec: &ContainerSpec, networks: &[NetworkSpec]) -> Result<OwnedFd, HostError> {
+    let net = &parts.net;
+    for network in networks {
+        net.ensure_network(network).await.map_err(HostError::new)?;
+    }
+    let netns = net.create_namespace().await.map_err(HostError::new)?;
+    for endpoint in &spec.endpoints {
+        let network = networks.iter().find(|n| n.name == endpoint.network);
+        let network = network
+            .ok_or_else(|| HostError::new(format!("network {} of the container is not known", endpoint.network)))?;
+        net.attach(netns.as_fd(), endpoint, network).await.map_err(HostError::new)?;
+    }
+    if !spec.endpoints.is_empty() {
+        answer_names(parts, spec, &netns).await?;
+    }
+    Ok(netns)
+}
+
+/// Opens the DNS sockets in the container's namespace and makes its names known.
+pub(super) async fn answer_names(parts: &Parts, spec: &ContainerSpec, netns: &OwnedFd) -> Result<(), HostError> {
+    let networks = spec.endpoints.iter().map(|e| e.network.clone()).collect();
+    let upstream: Vec<IpAddr> = spec.dns.clone();
+    parts.net.serve_dns(&spec.id, netns.as_fd(), networks, upstream).await.map_err(HostError::new)?;
+    let records = spec.endpoints.iter().map(|endpoint| {
+        let own = [spec.name.clone(), spec.id.short().to_owned(), spec.hostname.clone()];
+        Record {
+            network: endpoint.network.clone(),
+            names: own.into_iter().chain(endpoint.aliases.iter().cloned()).collect(),
+            address: endpoint.address,
+            address6: endpoint.address6,
+        }
+    });
+    parts.net.set_records(&spec.id, Some(records.collect()));
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! `kill -9` of the client, the daemon and a shim: containers run on, and the next command repairs the rest.
+
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt as _;
+use std::time::Duration;
+
+use crate::support::world::{free_port, get};
+use crate::support::{SOON, World, becomes, eventually, host};
+
+const SERVER: &str = "sh -c 'echo page > /www/index.html; exec httpd -f -p 80 -h /www'";
+
+#[test]
+fn killing_the_daemon_leaves_pids_logs_and_ports() {
+    let port = free_port();
+    let world = World::with(&format!(
+        "
+services:
+  web: {{image: busybox, command: {SERVER:?}, ports: ['{port}:80']}}
+  ticker: {{image: busybox, command: \"sh -c 'i=0; while true; do i=$$((i+1)); echo tick $$i; sleep 0.1; done'\"}}
+"
+    ));
+    world.up();
+    let page = || get(Ipv4Addr::LOCALHOST, port, "/").ok();
+    eventually("the page", SOON, page);
+    let (ids, web, ticker, daemon) = (world.ids(), world.pid("web"), world.pid("ticker"), world.daemon());
+
+    world.kill(daemon);
+
+    assert_eq!(page().as_deref(), Some("page\n"), "the port answers without a daemon");
+    assert_eq!(world.ids(), ids);
+    assert_eq!((world.pid("web"), world.pid("ticker")), (web, ticker));
+    assert_ne!(world.daemon(), daemon);
+    let last = || world.stack(&["logs", "--no-log-prefix", "--tail", "1", "ticker"]).ok();
+    let before = last();
+    eventually("the log goes on", SOON, || (last() != before).then_some(()));
+    let ticks: Vec<u64> = world.stack(&["logs", "--no-log-prefix", "ticker"]).ok().lines()
+        .filter_map(|line| line.strip_prefix("tick ")?.parse().ok()).collect();
+    assert!(ticks.iter().zip(1..).all(|(have, want)| *have == want), "lines are missing: {ticks:?}");
+    assert_eq!(world.sh("web", "wget -qO- http://web"), "page", "names resolve");
+}
+
+#[test]
+fn a_container_that_ends_while_no_daemon_runs_is_healed() {
+    let world = World::with("services: {app: {image: busybox, command: sleep 1000, restart: always}}");
+    world.up();
+    let pid = world.pid("app");
+    world.kill(world.daemon());
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    eventually("it runs again", SOON, || {
+        let inspect = world.inspect("app");
+        let again = inspect["State"]["Pid"].as_i64()?;
+        (again > 0 && again != i64::from(pid)).then_some(())
+    });
+}
+
+#[test]
+fn a_shim_that_loses_its_daemon_starts_another() {
+    let world = World::with("services: {app: {image: busybox, command: sleep 1000}}");
+    world.up();
+    let daemon = world.daemon();
+    world.kill(daemon);
+    // No command of ours: the shims do it themselves.
+    let again = eventually("another daemon", SOON, || {
+        world.processes().find(|p| p.command.contains(" daemon") && p.pid != daemon).map(|p| p.pid)
+    });
+    assert!(host::runs(again));
+}
+
+#[test]
+fn killing_a_shim_is_healed() {
+    let port = free_port();
+    let world = World::with(&format!(
+        "services: {{web: {{image: busybox, command: {SERVER:?}, ports: ['{port}:80'], restart: always, volumes: ['data:/data']}}}}\nvolumes: {{data: }}"
+    ));
+    world.up();
+    world.sh("web", "echo kept > /data/file; sync");
+    let pid = world.pid("web");
+    let address = world.address("web");
+    world.kill(world.shim("web"));
+    eventually("the container's old process is gone", SOON, || (!host::runs(pid)).then_some(()));
+    eventually("the page", SOON, || get(Ipv4Addr::LOCALHOST, port, "/").ok().filter(|page| page == "page\n"));
+    becomes("state", &"running".to_owned(), || world.state("web"));
+    assert_eq!(world.sh("web", "cat /data/file"), "kept");
+    assert_eq!(world.address("web"), address);
+}
+
+#[test]
+fn a_shim_killed_without_a_restart_policy_is_repaired_by_up() {
+    let world = World::with("services: {app: {image: busybox, command: sleep 1000}}");
+    world.up();
+    world.kill(world.shim("app"));
+    becomes("state", &"exited".to_owned(), || world.state("app"));
+    world.up();
+    assert_eq!(world.state("app"), "running");
+}
+
+#[test]
+fn killing_the_daemon_in_the_middle_of_up_is_repaired_by_the_next() {
+    let services: String = (0..12).map(|n| format!("  s{n}: {{image: busybox, command: sleep 1000}}\n")).collect();
+    // At several moments: before anything, while networks are made, while containers start.
+    for delay in [0, 15, 30, 60] {
+        let world = World::with(&format!("services:\n{services}"));
+        let up = world.start(&["up", "-d"]);
+        let daemon = world.daemon();
+        std::thread::sleep(Duration::from_millis(delay));
+        world.kill(daemon);
+        let _ = up.end(Duration::from_secs(60));
+        world.up();
+        let states: Vec<_> = world.ps().iter().map(|line| line["State"].as_str().unwrap_or("?").to_owned()).collect();
+        assert_eq!(states, ["running"; 12], "killed after {delay} ms");
+        // Drop checks that nothing of either try is left.
+    }
+}
+
+#[test]
+fn killing_the_client_in_the_middle_of_up_loses_nothing() {
+    let services: String = (0..8).map(|n| format!("  s{n}: {{image: busybox, command: sleep 1000}}\n")).collect();
+    let world = World::with(&format!("services:\n{services}"));
+    let up = world.start(&["up", "-d"]);
+    let _ = world.daemon();
+    drop(up); // kills it
+    world.up();
+    assert_eq!(world.ps().iter().filter(|line| line["State"] == "running").count(), 8);
+}
+
+#[test]
+fn the_daemon_leaves_when_nothing_is_left_to_run() {
+    let world = World::with("services: {app: {image: busybox, command: sleep 1000}}");
+    world.up();
+    world.down();
+    world.leaves_nothing();
+}
+
+#[test]
+fn a_busy_port_names_its_holder_and_leaves_nothing_half_made() {
+    let holder = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let world = World::with(&format!("services: {{web: {{image: busybox, command: sleep 1000, ports: ['{port}:80']}}}}"));
+    let message = world.stack(&["up", "-d"]).fails_naming(&[&port.to_string(), "web", &std::process::id().to_string()]);
+    let myself = std::env::current_exe().unwrap();
+    let name = myself.file_name().unwrap().to_string_lossy().into_owned();
+    assert!(message.contains(&name[..name.len().min(15)]), "names the command {name}:\n{message}");
+    assert_ne!(world.state("web"), "running");
+    drop(holder);
+    world.up();
+    assert_eq!(world.state("web"), "running");
+}
+
+#[test]
+fn without_root_rights_the_message_says_what_to_do() {
+    let world = World::with("services: {app: {image: busybox, command: sleep 1000}}");
+    // A folder that anyone can read, and state folders that nobody else can.
+    let folder = world.folder();
+    for path in [folder.parent().unwrap(), &folder] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let program = world.folder().join("stack");
+    std::fs::copy(crate::support::world::PROGRAM, &program).unwrap();
+    let command = world.command(&["up", "-d"]);
+    let mut as_nobody = std::process::Command::new(&program);
+    as_nobody.args(["up", "-d"]).current_dir(world.folder()).env_clear();
+    as_nobody.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    as_nobody.env("STACK_RUN", world.folder().parent().unwrap().join("other-run"));
+    as_nobody.env("STACK_ROOT", world.folder().parent().unwrap().join("other-root"));
+    as_nobody.uid(65534).gid(65534);
+    let output = crate::support::program::run(&mut as_nobody, SOON);
+    let stderr = output.fails(1);
+    assert!(stderr.contains("root") || stderr.contains("sudo"), "{stderr}");
+}

@@ -1,0 +1,21 @@
+//! The whole program on a real kernel: every test starts the binary that was built, with an engine of its own.
+//!
+//! They need root, and what `make test` installs. Tests in [`alone`] look at the whole host or at the clock and
+//! have the machine to themselves (`.config/nextest.toml`); all others run side by side.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alone;
+mod commands;
+mod confinement;
+mod convergence;
+mod dependencies;
+mod engine;
+mod example;
+mod faults;
+mod images;
+mod input;
+mod lifecycle;
+mod networks;
+mod volumes;
