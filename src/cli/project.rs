@@ -1,6 +1,6 @@
 //! From the options that name a project to its model, or to its name alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -8,8 +8,9 @@ use super::args::ProjectArgs;
 use super::error::{Error, Result};
 use super::ui::Ui;
 use crate::compose::model::Project;
+use crate::compose::tree::Node;
 use crate::compose::{self, LoadOptions, Loaded};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, Span};
 use crate::graph::Graph;
 use crate::ids::{ProjectName, ServiceName};
 
@@ -18,18 +19,20 @@ use crate::ids::{ProjectName, ServiceName};
 pub(crate) struct Target {
     pub(crate) name: ProjectName,
     pub(crate) project: Option<Project>,
+    /// All services of the file, those that no profile enables among them; `None` without a file.
+    known: Option<Vec<ServiceName>>,
 }
 
 impl Target {
     /// Returns all services of the file, those that no profile enables among them; `None` without a file.
     pub(crate) fn known_services(&self) -> Option<Vec<ServiceName>> {
-        self.project.as_ref().map(|p| p.services.keys().chain(&p.disabled).cloned().collect())
+        self.known.clone()
     }
 
     /// Returns the named services, checked against the file where there is one.
     pub(crate) fn services(&self, named: &[String]) -> Result<Vec<ServiceName>> {
-        if let Some(known) = self.known_services() {
-            check_services(named, &known)?;
+        if let Some(known) = &self.known {
+            check_services(named, known)?;
         }
         Ok(named.iter().map(|s| ServiceName::new(s.as_str())).collect())
     }
@@ -75,19 +78,18 @@ pub(crate) fn load_options(args: &ProjectArgs, services: &[String]) -> Result<Lo
 pub(crate) fn to_run(ui: &Ui, args: &ProjectArgs, services: &[String]) -> Result<Project> {
     let loaded = compose::load(&load_options(args, services)?);
     let project = accept(ui, &loaded.diagnostics, loaded.project)?;
-    ui.diagnostics(&loaded.unsupported);
-    if loaded.unsupported.iter().any(|d| d.severity == Severity::Error) {
-        return Err(Error::Status(1));
-    }
-    let spans = loaded
-        .dependency_spans
-        .into_iter()
-        .map(|((from, to), span)| ((ServiceName::new(from.as_str()), ServiceName::new(to.as_str())), span))
-        .collect();
-    Graph::build(&project, &spans).map_err(Error::Diagnostics)?;
+    accept(ui, &loaded.unsupported, Some(()))?;
+    refuse_cycles(&project, loaded.dependency_spans)?;
     let known: Vec<ServiceName> = project.services.keys().cloned().collect();
     check_services(services, &known)?;
     Ok(project)
+}
+
+/// Refuses services that wait for each other in a circle.
+pub(crate) fn refuse_cycles(project: &Project, spans: HashMap<(String, String), Span>) -> Result<()> {
+    let spans =
+        spans.into_iter().map(|((from, to), span)| ((ServiceName::new(from), ServiceName::new(to)), span)).collect();
+    Graph::build(project, &spans).map(drop).map_err(Error::Diagnostics)
 }
 
 /// Returns what was loaded when it has no errors; its warnings are shown.
@@ -109,9 +111,19 @@ pub(crate) fn existing(ui: &Ui, args: &ProjectArgs, services: &[String]) -> Resu
     }
     let options = load_options(args, services)?;
     let from_env = options.environment.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()).cloned();
-    let Loaded { project, diagnostics, .. } = compose::load(&options);
+    let Loaded { project, tree, diagnostics, .. } = compose::load(&options);
     match (accept(ui, &diagnostics, project), from_env) {
-        (Ok(project), _) => Ok(Target { name: project.name.clone(), project: Some(project) }),
+        (Ok(project), _) => {
+            let mut known: Vec<ServiceName> = project.services.keys().chain(&project.disabled).cloned().collect();
+            // A service that cannot run is not in the model; its containers are no orphans.
+            let written = tree.as_ref().and_then(|t| t.get("services")).and_then(Node::as_map);
+            for name in written.into_iter().flat_map(|services| services.keys()) {
+                if !known.iter().any(|k| k.as_str() == name) {
+                    known.push(ServiceName::new(name.as_str()));
+                }
+            }
+            Ok(Target { name: project.name.clone(), project: Some(project), known: Some(known) })
+        }
         (Err(_), Some(name)) => by_name(&name),
         (Err(err), None) => Err(err),
     }
@@ -124,7 +136,7 @@ fn by_name(name: &str) -> Result<Target> {
         return Err(Error::user(format!("{name:?} is no valid project name"))
             .hint("use lower-case letters, digits, dashes and underscores, beginning with a letter or digit"));
     }
-    Ok(Target { name: ProjectName::new(name), project: None })
+    Ok(Target { name: ProjectName::new(name), project: None, known: None })
 }
 
 /// Refuses names of services that are not known.

@@ -102,3 +102,52 @@ fn an_engine_that_cannot_start_is_quoted() {
     let said = env.run(&["image", "ls"]).failure(1);
     assert!(said.starts_with("error: cannot "), "{said}");
 }
+
+#[test]
+fn config_prints_the_model_and_its_names() {
+    let env = TestEnv::new();
+    env.write(
+        "stack.yml",
+        "name: demo\nservices:\n  web:\n    image: app:${TAG:-1}\n    depends_on: [db]\n  db:\n    image: redis\n  job:\n    image: job\n    profiles: [x]\nvolumes:\n  data:\n",
+    );
+    assert_eq!(env.run(&["config", "--services"]).success(), "db\nweb\n");
+    assert_eq!(env.run(&["config", "--profiles"]).success(), "x\n");
+    assert_eq!(env.run(&["config", "--images", "--profile", "x"]).success(), "app:1\njob\nredis\n");
+    assert_eq!(env.run(&["config", "-q"]).success(), "");
+    let json = env.run(&["config", "--format", "json", "-f", "stack.yml"]).success();
+    let model: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&model["name"], &model["services"]["web"]["image"]), (&"demo".into(), &"app:1".into()));
+    assert_eq!(env.run(&["config", "-o", "out.yml"]).success(), "");
+    let written = std::fs::read_to_string(env.work().join("out.yml")).unwrap();
+    assert_eq!(written, env.run(&["config"]).success());
+    assert!(env.run(&["config", "--no-interpolate"]).success().contains("app:${TAG:-1}"));
+}
+
+#[test]
+fn mistakes_of_a_file_are_all_shown_with_their_places() {
+    let env = TestEnv::new();
+    env.write("stack.yml", "services:\n  web:\n    imagee: a\n    prots: []\n  db:\n    image: 1.5\n");
+    let said = env.run(&["config"]).failure(1);
+    assert!(said.contains("stack.yml:3:5") && said.contains("stack.yml:4:5"), "{said}");
+    assert!(said.contains("did you mean `image`?"), "{said}");
+    let circle = "services:\n  a:\n    image: x\n    depends_on: [b]\n  b:\n    image: x\n    depends_on: [a]\n";
+    env.write("stack.yml", circle);
+    for args in [&["config"][..], &["up", "-d"], &["create"]] {
+        let said = env.run(args).failure(1);
+        assert!(said.contains("a -> b -> a") && said.contains("stack.yml:4:18"), "{said}");
+    }
+    std::fs::remove_file(env.work().join("stack.yml")).unwrap();
+    let said = env.run(&["up"]).failure(1);
+    assert!(said.contains("no stack file found"), "{said}");
+    assert!(!env.run_folder().exists(), "an engine was started");
+}
+
+#[test]
+fn a_file_comes_from_standard_input() {
+    use std::io::Write as _;
+    let env = TestEnv::new();
+    let mut command = env.command(&["-f", "-", "-p", "piped", "config", "--images"]);
+    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"services: {a: {image: one}}").unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"one\n");
+}

@@ -12,6 +12,7 @@ use crate::cli::error::{Error, Result};
 use crate::cli::project;
 use crate::compose::tree::{Node, Value};
 use crate::compose::{self, Loaded};
+use crate::diag::Severity;
 
 /// Check the files and print the model they result in.
 #[derive(Debug, Args)]
@@ -74,8 +75,12 @@ pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
         // All of them are asked for, also those of services that are off.
         options.profiles = vec!["*".to_owned()];
     }
-    let Loaded { project: _, tree, diagnostics, environment, .. } = compose::load(&options);
+    let Loaded { project, tree, diagnostics, unsupported, dependency_spans, environment, .. } = compose::load(&options);
     let tree = project::accept(&context.ui, &diagnostics, tree)?;
+    // A model that cannot run lacks services: others would seem to wait for what is not there.
+    if let Some(project) = project.filter(|_| unsupported.iter().all(|d| d.severity != Severity::Error)) {
+        project::refuse_cycles(&project, dependency_spans)?;
+    }
     let service = tree.get("services");
     for name in &args.services {
         if service.and_then(|s| s.get(name)).is_none() {
@@ -103,22 +108,6 @@ pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
     }
 }
 
-/// The few questions that are asked of the tree.
-trait Ask {
-    fn get(&self, key: &str) -> Option<&Node>;
-    fn text(&self) -> Option<&str>;
-}
-
-impl Ask for Node {
-    fn get(&self, key: &str) -> Option<&Node> {
-        if let Value::Map(map) = &self.value { map.get(key) } else { None }
-    }
-
-    fn text(&self) -> Option<&str> {
-        if let Value::Text(text) = &self.value { Some(text) } else { None }
-    }
-}
-
 fn keys(node: Option<&Node>) -> BTreeSet<String> {
     match node.map(|n| &n.value) {
         Some(Value::Map(map)) => map.keys().cloned().collect(),
@@ -129,7 +118,7 @@ fn keys(node: Option<&Node>) -> BTreeSet<String> {
 fn profiles(services: Option<&Node>) -> BTreeSet<String> {
     let Some(Value::Map(services)) = services.map(|n| &n.value) else { return BTreeSet::new() };
     let of = |service: &Node| match service.get("profiles").map(|n| &n.value) {
-        Some(Value::List(list)) => list.iter().filter_map(Node::text).map(str::to_owned).collect(),
+        Some(Value::List(list)) => list.iter().filter_map(Node::as_text).map(str::to_owned).collect(),
         _ => Vec::new(),
     };
     services.values().flat_map(of).collect()
@@ -138,10 +127,10 @@ fn profiles(services: Option<&Node>) -> BTreeSet<String> {
 /// Returns the images of the services; one that is built without a name gets `project-service`.
 fn images(tree: &Node) -> BTreeSet<String> {
     let Some(Value::Map(services)) = tree.get("services").map(|n| &n.value) else { return BTreeSet::new() };
-    let project = tree.get("name").and_then(Node::text).unwrap_or_default();
+    let project = tree.get("name").and_then(Node::as_text).unwrap_or_default();
     services
         .iter()
-        .map(|(name, service)| match service.get("image").and_then(Node::text) {
+        .map(|(name, service)| match service.get("image").and_then(Node::as_text) {
             Some(image) => image.to_owned(),
             None => format!("{project}-{name}"),
         })
