@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Sets a variable for all commands.
-    pub(crate) fn set(&mut self, key: &str, value: impl ToString) {
+    pub(crate) fn set(&mut self, key: &str, value: &(impl ToString + ?Sized)) {
         self.variables.insert(key.to_owned(), value.to_string());
     }
 
