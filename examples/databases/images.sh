@@ -118,7 +118,7 @@ CMD ["redis-server"]
 EXPOSE 6379
 VOLUME /data
 WORKDIR /data
-LABEL stack.standin=redis-server of Debian 12
+LABEL stack.standin="redis-server of Debian 12"
 END
         ;;
     mysql)
@@ -128,7 +128,7 @@ ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["mysqld"]
 EXPOSE 3306
 VOLUME /var/lib/mysql
-LABEL stack.standin=mariadb-server of Debian 12
+LABEL stack.standin="mariadb-server of Debian 12"
 END
         ;;
     mongo)
@@ -139,7 +139,7 @@ CMD ["mongod"]
 EXPOSE 27017
 VOLUME /data/db
 VOLUME /data/configdb
-LABEL stack.standin=secantusdb of PyPI
+LABEL stack.standin="secantusdb of PyPI"
 END
         ;;
     web)
