@@ -50,12 +50,12 @@ pub struct Starter {
 }
 
 impl Starter {
-    /// Returns this program as `stack daemon`.
+    /// Returns this program in its role as engine.
     pub fn this_program() -> Self {
         // A replaced binary has no path any more, but can still be executed.
         let program =
             std::env::current_exe().ok().filter(|p| p.exists()).unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
-        Self { program, args: vec!["daemon".to_owned()], limit: START_LIMIT }
+        Self { program, args: vec!["__daemon".to_owned()], limit: START_LIMIT }
     }
 }
 

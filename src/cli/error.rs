@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::api::client::ClientError;
+use crate::api::session::SessionError;
 use crate::diag::Diagnostic;
 use crate::event::Failure;
 
@@ -50,6 +51,15 @@ pub(crate) enum Error {
     Diagnostics(Vec<Diagnostic>),
     /// An operation of the engine failed in these places.
     Failures(Vec<Failure>),
+    /// A program in a container did not start.
+    NotStarted {
+        /// What was being done and why it failed.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+        /// What a shell would exit with.
+        code: u8,
+    },
     /// Nothing to show: the status of a command that ran elsewhere, or 130 after Ctrl-C.
     Status(u8),
 }
@@ -82,7 +92,7 @@ impl Error {
             Self::Failed { kind, .. } => kind.exit_code(),
             Self::Diagnostics(_) => Kind::Config.exit_code(),
             Self::Failures(_) => Kind::Host.exit_code(),
-            Self::Status(code) => *code,
+            Self::NotStarted { code, .. } | Self::Status(code) => *code,
         }
     }
 }
@@ -115,6 +125,19 @@ impl From<ClientError> for Error {
         };
         let hint = err.hint();
         Self::Failed { kind, message: chain(&err), hint }
+    }
+}
+
+impl From<SessionError> for Error {
+    fn from(err: SessionError) -> Self {
+        match err {
+            SessionError::NotStarted(failure) => Self::NotStarted {
+                message: failure.to_string(),
+                hint: failure.hint,
+                code: u8::try_from(failure.exit_code).unwrap_or(1),
+            },
+            SessionError::Lost(_) => Self::host(chain(&err)),
+        }
     }
 }
 

@@ -221,9 +221,9 @@ impl Watch {
         let mut quiet_at: Option<Instant> = self.alive.is_empty().then(|| Instant::now() + LAST_WORDS);
         loop {
             let input = tokio::select! {
-                biased;
+                // All arms are cancel-safe (see `Lines::next`). None goes first: one container
+                // that talks without end must not hide that another one ended.
                 () = interrupts.next() => Input::Interrupt,
-                // All streams are cancel-safe: see `Lines::next`.
                 line = next(logs.as_mut()) => Input::Log(line),
                 event = events.next() => Input::Event(event),
                 event = next(operation.as_mut().map(|(_, events)| events)) => Input::Operation(event),

@@ -12,6 +12,7 @@ mod foreground;
 mod operation;
 mod project;
 pub mod render;
+mod terminal;
 mod ui;
 
 use std::ffi::OsString;

@@ -121,7 +121,7 @@ impl Ui {
             }
         };
         match error {
-            Error::Failed { message, hint: advice, .. } => {
+            Error::Failed { message, hint: advice, .. } | Error::NotStarted { message, hint: advice, .. } => {
                 self.say(&format!("{word} {message}"));
                 hint(advice);
             }
@@ -144,7 +144,7 @@ impl Ui {
 /// Returns the sentences of an error, without hints.
 fn messages(error: &Error) -> Vec<String> {
     match error {
-        Error::Failed { message, .. } => vec![message.clone()],
+        Error::Failed { message, .. } | Error::NotStarted { message, .. } => vec![message.clone()],
         Error::Diagnostics(list) => list
             .iter()
             .filter(|d| d.severity == Severity::Error)

@@ -73,8 +73,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
     if !failed(&diagnostics) {
         // What only the value's own grammar tells stops a project from running, not from being printed.
         let mut grammar = Vec::new();
-        let project = bind::project(&whole, &disabled, &name, &world.folder, paths, &mut grammar);
-        loaded.project = project.filter(|_| !failed(&grammar));
+        loaded.project = bind::project(&whole, &disabled, &name, &world.folder, paths, &mut grammar);
         loaded.unsupported = tidy(grammar.into_iter().chain(std::mem::take(&mut loaded.unsupported)).collect());
 
         profiles::select(&mut whole, &options.services);

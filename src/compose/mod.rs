@@ -119,8 +119,8 @@ pub struct Loaded {
     /// Errors and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
     /// What matters only when the project runs, so `config` does not show it: warnings about
-    /// attributes that are not in force, and errors for what cannot run (then `project` is `None`
-    /// or must not be started).
+    /// attributes that are not in force, and errors for what cannot run. With an error among
+    /// them `project` is incomplete and must not be started.
     pub unsupported: Vec<Diagnostic>,
     /// Places of `depends_on` (and implied) edges, by (service, dependency).
     pub dependency_spans: HashMap<(String, String), Span>,

@@ -9,7 +9,7 @@ use super::launch::{self, Sandbox};
 use super::state::{Entry, State};
 use crate::engine::{Adopted, ContainerRecord, ExitStatus};
 use crate::ids::ContainerId;
-use crate::lifecycle;
+use crate::lifecycle::{self, Replica, Settings};
 
 /// Takes over every container: shims are connected, names answered again, and what ended in
 /// the meantime meets its restart policy.
@@ -39,53 +39,55 @@ pub(super) async fn adopt(state: &mut State) {
 async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<Adopted>) {
     let parts = state.parts().clone();
     let spec = Arc::new(record.spec);
-    let id = spec.id.clone();
+    let ran = record.started_ns.filter(|&started| record.exit.is_none_or(|exit| exit.finished_ns < started));
     let mut entry = Entry::new(Arc::clone(&spec), record.created_ns);
     entry.started_ns = record.started_ns;
     entry.last_exit = record.exit;
-    entry.finished_ns = record.exit.map(|e| e.finished_ns);
-    let phase = match adopted {
-        Some(adopted) => {
-            if let Some(netns) = &adopted.netns
+    let mut inputs = Vec::new();
+    match adopted {
+        Some(Adopted { shim, status, .. }) if status.started_ns.is_none() => {
+            // The daemon died between making the shim and starting the container.
+            shim.shutdown().await;
+        }
+        Some(Adopted { shim, status, netns, .. }) => {
+            if let Some(netns) = &netns
                 && !spec.endpoints.is_empty()
             {
                 resume_names(&parts, &spec, netns).await;
             }
-            entry.started_ns = adopted.started_ns.or(entry.started_ns);
-            entry.pid = adopted.running;
-            let exit = adopted.exit;
-            entry.sandbox =
-                Some(Sandbox { shim: adopted.shim, netns: adopted.netns.map(Arc::new), bound: adopted.bound });
-            match (adopted.running, exit) {
-                (Some(_), _) => Some(lifecycle::Adopted::Running),
-                (None, Some(exit)) => {
-                    entry.last_exit = Some(exit);
-                    entry.finished_ns = Some(exit.finished_ns);
-                    parts.engine.record_exited(&id, &exit);
-                    Some(lifecycle::Adopted::Exited { code: exit.code, oom: exit.oom_killed })
-                }
-                // The daemon died between making the shim and starting the container.
-                (None, None) => {
-                    if let Some(sandbox) = entry.sandbox.take() {
-                        sandbox.shim.shutdown().await;
-                    }
-                    None
-                }
+            entry.started_ns = status.started_ns;
+            entry.pid = status.pid;
+            entry.sandbox = Some(Sandbox { shim, netns: netns.map(Arc::new), bound: status.bound });
+            inputs.push(lifecycle::Input::Started);
+            if let (None, Some(exit)) = (status.pid, status.exit) {
+                entry.last_exit = Some(exit);
+                inputs.push(lifecycle::Input::Exited { code: exit.code, oom: exit.oom_killed });
             }
         }
-        None if record.running => {
-            // It was running and its shim is gone: the machine was restarted, or both were killed.
-            parts.engine.kill_leftovers(&id);
-            let exit = ExitStatus { code: 137, oom_killed: false, finished_ns: super::now_ns() };
-            entry.last_exit = Some(exit);
-            entry.finished_ns = Some(exit.finished_ns);
-            parts.engine.record_exited(&id, &exit);
-            Some(lifecycle::Adopted::Exited { code: exit.code, oom: false })
+        None => {
+            let ended = |code| Replica::ended(Settings::of(&spec), code, record.stopped_by_user);
+            if ran.is_some() {
+                // It was running and its shim is gone: the machine was restarted, or both were killed.
+                parts.engine.kill_leftovers(&spec.id);
+                entry.last_exit =
+                    Some(ExitStatus { code: 137, oom_killed: false, finished_ns: super::now_ns() });
+                entry.replica = ended(137);
+                if entry.replica.starts_with_engine() {
+                    inputs.push(lifecycle::Input::StartRequested);
+                }
+            } else if let Some(exit) = record.exit {
+                entry.replica = ended(exit.code);
+            }
         }
-        None => record.exit.map(|exit| lifecycle::Adopted::Stopped { code: exit.code }),
-    };
-    let stopped = record.stopped_by_user;
-    state.take_over(entry, phase, stopped, record.restarts);
+    }
+    entry.finished_ns = entry.last_exit.map(|e| e.finished_ns);
+    if let Some(exit) = entry.last_exit
+        && Some(exit) != record.exit
+        && let Err(error) = parts.engine.update_record(&spec.id, |record| record.exit = Some(exit))
+    {
+        tracing::warn!(%error, "a container's record could not be kept");
+    }
+    state.take_over(entry, inputs);
 }
 
 /// Answers DNS in the container's namespace again.

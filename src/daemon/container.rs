@@ -1,8 +1,7 @@
 //! What the daemon knows of one container besides its specification.
 
 use crate::engine::Bound;
-use crate::plan::Health;
-use crate::spec::ContainerSpec;
+use crate::spec::{ContainerSpec, Health};
 
 /// A container as it is now: read by `ps`, `inspect` and the planner.
 #[derive(Debug, Clone)]
@@ -28,20 +27,20 @@ pub struct View<'a> {
     /// Times the engine started it again.
     pub restarts: u32,
     /// Health, where the container has a check.
-    pub health: Option<HealthView<'a>>,
+    pub health: Option<HealthView>,
     /// Sockets that stand open on the host for it.
     pub bound: &'a [Bound],
 }
 
 /// Health of a container with a check.
 #[derive(Debug, Clone)]
-pub struct HealthView<'a> {
+pub struct HealthView {
     /// The state.
     pub status: Health,
     /// Failures in a row.
     pub failing_streak: u32,
     /// The newest probes, oldest first.
-    pub log: &'a [ProbeRecord],
+    pub log: Vec<ProbeRecord>,
 }
 
 /// One probe as `inspect` shows it.

@@ -1,4 +1,4 @@
-//! Starting one container: namespace, addresses, DNS and shim side by side, then its process.
+//! Starting one container: namespace, addresses, DNS, shim and published ports, then its process.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Parts;
-use crate::engine::{Bound, Shim, ShimFds, ShimNotice, Upstream};
+use crate::engine::{Bound, Shim, ShimFds, ShimNotice, StartError, Upstream};
 use crate::host::HostError;
 use crate::net::Record;
 use crate::spec::{ContainerSpec, NetworkSpec};
@@ -32,6 +32,8 @@ pub(super) struct Launched {
     pub pid: u32,
     /// When it began, nanoseconds since 1970.
     pub started_ns: i64,
+    /// Limits that this host cannot enforce.
+    pub warnings: Vec<String>,
 }
 
 /// Where a container's network namespace comes from.
@@ -45,7 +47,7 @@ pub(super) enum Namespace {
     Own(Vec<NetworkSpec>),
 }
 
-/// Makes what a container runs in: network namespace and shim, at the same time.
+/// Makes what a container runs in: network namespace, shim, published ports.
 ///
 /// # Errors
 ///
@@ -56,43 +58,39 @@ pub(super) async fn prepare(
     namespace: Namespace,
     notices: mpsc::UnboundedSender<ShimNotice>,
 ) -> Result<Sandbox, HostError> {
-    let wants_router = !spec.ports.is_empty() && matches!(namespace, Namespace::Own(ref list) if !list.is_empty());
-    let network = async {
-        match namespace {
-            Namespace::Host => Ok(None),
-            Namespace::Shared(netns) => Ok(Some(netns)),
-            Namespace::Own(networks) => connect(parts, spec, &networks).await.map(|fd| Some(Arc::new(fd))),
-        }
+    let netns = match namespace {
+        Namespace::Host => None,
+        Namespace::Shared(netns) => Some(netns),
+        Namespace::Own(networks) => Some(Arc::new(connect(parts, spec, &networks).await?)),
     };
-    let shim = async { parts.engine.spawn_shim(&spec.id, notices).await.map_err(HostError::from) };
-    let (network, shim) = tokio::join!(network, shim);
-    let (netns, shim) = match (network, shim) {
-        (Ok(netns), Ok(shim)) => (netns, shim),
-        (Err(error), Ok(shim)) => {
-            shim.shutdown().await;
-            return Err(error);
-        }
-        (_, Err(error)) => return Err(error),
+    // Published ports lead through the router; without an endpoint there is nothing to lead to.
+    let leads = !spec.ports.is_empty() && !spec.endpoints.is_empty();
+    let fds = ShimFds {
+        netns: netns.as_deref().map(OwnedFd::try_clone).transpose().map_err(HostError::new)?,
+        router: leads.then(|| parts.net.router_fd()).transpose().map_err(HostError::new)?,
     };
-    let handed = async {
-        let netns = netns.as_deref().map(OwnedFd::try_clone).transpose().map_err(HostError::new)?;
-        let router = if wants_router { Some(parts.net.router_fd().map_err(HostError::new)?) } else { None };
-        shim.hand_over(ShimFds { netns, router }).await?;
-        if spec.ports.is_empty() {
-            return Ok(Vec::new());
-        }
-        let upstream = spec.endpoints.first().map_or_else(Upstream::default, |endpoint| Upstream {
-            v4: Some(endpoint.address),
-            v6: endpoint.address6,
-        });
-        Ok::<_, HostError>(shim.publish(spec.ports.clone(), upstream).await?)
-    };
-    match handed.await {
+    let shim = parts.engine.spawn_shim(spec, fds, notices).await.map_err(HostError::new)?;
+    if !leads {
+        return Ok(Sandbox { shim, netns, bound: Vec::new() });
+    }
+    let endpoint = spec.endpoints.iter().find(|e| e.default_route).unwrap_or(&spec.endpoints[0]);
+    let upstream = Upstream { v4: Some(endpoint.address), v6: endpoint.address6 };
+    match shim.publish(spec.ports.clone(), upstream).await {
         Ok(bound) => Ok(Sandbox { shim, netns, bound }),
         Err(error) => {
             shim.shutdown().await;
-            Err(error)
+            Err(HostError::new(error))
         }
+    }
+}
+
+/// Turns a failed start into what the user reads.
+pub(super) fn start_error(error: StartError) -> HostError {
+    let hint = error.hint.clone();
+    let failure = HostError::new(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 

@@ -57,7 +57,7 @@ impl Host for Machine {
             for mount in &mut spec.mounts {
                 provide_source(&parts, mount, &spec.image.layers)?;
             }
-            parts.engine.create(&spec)?;
+            parts.engine.create(&spec).map_err(HostError::new)?;
             Ok(spec)
         })
         .await?;
@@ -83,7 +83,7 @@ impl Host for Machine {
     async fn remove_container(&self, id: &ContainerId, volumes: &[VolumeName]) -> Result<(), HostError> {
         self.0.ask(|reply| Input::Remove { id: id.clone(), reply }).await?;
         let parts = &self.0.parts;
-        parts.engine.remove(id).await?;
+        parts.engine.remove(id).await.map_err(HostError::new)?;
         for name in volumes {
             parts.volumes.remove(name).map_err(HostError::new)?;
         }

@@ -27,8 +27,8 @@ impl Daemon {
         let mut list = self
             .read(move |state| {
                 let wanted = |spec: &_| project.as_ref().is_none_or(|p| label_of(spec, labels::PROJECT) == p.as_str());
-                let entries = state.containers.values_mut().filter(|e| wanted(&e.spec));
-                entries.map(|entry| summary::summary(&entry.view())).collect::<Vec<_>>()
+                let entries = state.containers.values().filter(|e| wanted(&e.spec));
+                entries.map(|entry| summary::summary(&entry.view(state.epoch_ns()))).collect::<Vec<_>>()
             })
             .await;
         list.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
@@ -55,22 +55,23 @@ impl Daemon {
         self.read(move |state| {
             let id = find(state, &text)?;
             let networks = state.networks.clone();
-            let view = state.containers.get_mut(&id)?.view();
-            Some(inspect::inspect(&view, &engine.bundle(&id), &engine.log_path(view.spec), &networks))
+            let view = state.containers.get(&id)?.view(state.epoch_ns());
+            Some(inspect::inspect(&view, &engine.bundle_dir(&id), &engine.log_path(&view.spec.name), &networks))
         })
         .await
     }
 
     /// Returns where the container's shim listens; an error when the container does not run.
     pub(super) async fn shim_address(&self, text: &str) -> Option<Result<ShimAddress, ApiError>> {
+        let engine = self.parts.engine.clone();
         let text = text.to_owned();
         self.read(move |state| {
             let id = find(state, &text)?;
             let entry = state.containers.get(&id)?;
             let name = entry.spec.name.clone();
             Some(match (&entry.sandbox, entry.pid) {
-                (Some(sandbox), Some(_)) => {
-                    Ok(ShimAddress { id, name, socket: sandbox.shim.socket(), tty: entry.spec.tty })
+                (Some(_), Some(_)) => {
+                    Ok(ShimAddress { socket: engine.shim_socket(&id), id, name, tty: entry.spec.tty })
                 }
                 _ => Err(ApiError {
                     message: format!("container {name} is not running ({})", entry.replica.word()),

@@ -2,9 +2,10 @@
 //! [`Replica`] and the commands that come out of them into effects, each on a task of its own
 //! that reports back as an input.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -13,12 +14,13 @@ use super::Parts;
 use super::container::{HealthView, ProbeRecord, View, label_of};
 use super::launch::{self, Launched, Namespace, Sandbox};
 use super::presence::{Presence, Reason};
-use crate::engine::{ExitStatus, ShimNotice};
+use crate::engine::{ContainerRecord, ExitStatus, Probe, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
 use crate::ids::{ContainerId, NetworkName, ProjectName};
-use crate::lifecycle::{self, Command, Replica};
-use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait, labels};
+use crate::lifecycle::condition::{self, Verdict};
+use crate::lifecycle::{self, Command, Replica, Report, Settings, Time};
+use crate::plan::{ContainerState, Observed, ObservedContainer, ObservedNetwork, Wait, labels};
 use crate::spec::{ContainerSpec, NetworkSpec};
 
 type Reply = oneshot::Sender<Result<(), HostError>>;
@@ -48,9 +50,9 @@ pub(super) enum Input {
     /// Send container events of a project, or of all.
     Subscribe { project: Option<ProjectName>, sink: mpsc::UnboundedSender<Event> },
     /// A start ended.
-    Launched { id: ContainerId, run: u64, result: Result<Launched, HostError> },
+    Launched { id: ContainerId, run: u64, result: Result<Launched, (i32, HostError)> },
     /// A probe ended.
-    Probed { id: ContainerId, run: u64, record: ProbeRecord },
+    Probed { id: ContainerId, run: u64, probe: u64, began: Time, code: i32, output: String },
     /// A shim said something.
     Notice(ShimNotice),
 }
@@ -68,13 +70,14 @@ pub(super) struct Entry {
     pub finished_ns: Option<i64>,
     pub last_exit: Option<ExitStatus>,
     pub error: String,
-    pub probes: VecDeque<ProbeRecord>,
     /// Who waits for it to run.
     starting: Vec<Reply>,
     /// Who waits for it to have ended.
     ending: Vec<Reply>,
     /// A shim on its way out.
     closing: Option<JoinHandle<()>>,
+    /// When its timer fires.
+    armed: Option<Time>,
     /// Keeps the daemon while the container is not at rest.
     reason: Option<Reason>,
 }
@@ -87,10 +90,12 @@ pub(super) struct State {
     notice_source: Option<mpsc::UnboundedReceiver<ShimNotice>>,
     presence: Presence,
     epoch: Instant,
+    /// The wall clock's time at `epoch`, nanoseconds since 1970.
+    epoch_ns: i64,
     pub containers: HashMap<ContainerId, Entry>,
     pub networks: BTreeMap<NetworkName, NetworkSpec>,
     waits: Vec<(Wait, Reply)>,
-    timers: BTreeSet<(Duration, ContainerId)>,
+    timers: BTreeSet<(Time, ContainerId)>,
     subscribers: Vec<(Option<ProjectName>, mpsc::UnboundedSender<Event>)>,
 }
 
@@ -105,6 +110,7 @@ impl State {
             notice_source: Some(source),
             presence,
             epoch: Instant::now(),
+            epoch_ns: super::now_ns(),
             containers: HashMap::new(),
             waits: Vec::new(),
             timers: BTreeSet::new(),
@@ -121,7 +127,7 @@ impl State {
     pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
         let mut notices = self.notice_source.take().expect("run is called once");
         loop {
-            let due = self.timers.first().map(|(at, _)| self.epoch + *at);
+            let due = self.timers.first().map(|(at, _)| self.epoch + at.0);
             let timer = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -137,8 +143,8 @@ impl State {
         }
     }
 
-    fn now(&self) -> Duration {
-        self.epoch.elapsed()
+    fn now(&self) -> Time {
+        Time(self.epoch.elapsed())
     }
 
     fn handle(&mut self, input: Input) {
@@ -187,39 +193,40 @@ impl State {
             }
             Input::Subscribe { project, sink } => self.subscribers.push((project, sink)),
             Input::Launched { id, run, result } => self.launched(&id, run, result),
-            Input::Probed { id, run, record } => {
-                let Some(entry) = self.containers.get_mut(&id).filter(|e| e.run == run) else { return };
-                let ok = record.exit_code == 0;
-                if entry.probes.len() == PROBES_KEPT {
-                    entry.probes.pop_front();
+            Input::Probed { id, run, probe, began, code, output } => {
+                if self.containers.get(&id).is_some_and(|e| e.run == run) {
+                    self.step(&id, lifecycle::Input::ProbeEnded { probe, began, code, output });
                 }
-                entry.probes.push_back(record);
-                self.step(&id, lifecycle::Input::Probed { ok });
             }
             Input::Notice(notice) => self.notice(notice),
         }
     }
 
-    /// Takes a container into the state as a new daemon found it. `None` was never started.
-    pub(super) fn take_over(
-        &mut self,
-        mut entry: Entry,
-        phase: Option<lifecycle::Adopted>,
-        stopped_by_user: bool,
-        restarts: u32,
-    ) {
+    /// Takes a container into the state as a new daemon found it; `inputs` are what happened
+    /// to it while nobody was there.
+    pub(super) fn take_over(&mut self, entry: Entry, inputs: Vec<lifecycle::Input>) {
         let id = entry.spec.id.clone();
-        let mut commands = Vec::new();
-        if let Some(phase) = phase {
-            let check = entry.spec.healthcheck.clone();
-            (entry.replica, commands) =
-                Replica::adopted(entry.spec.restart, check, phase, stopped_by_user, restarts, self.now());
-        }
         self.containers.insert(id.clone(), entry);
-        for command in commands {
-            self.carry_out(&id, command);
+        for input in inputs {
+            self.step(&id, input);
         }
         self.presence_of(&id);
+    }
+
+    /// Changes a container's durable record; a failure costs memory of the past, no more.
+    fn record(&self, id: &ContainerId, change: impl FnOnce(&mut ContainerRecord)) {
+        if let Err(error) = self.parts.engine.update_record(id, change) {
+            tracing::warn!(%error, "a container's record could not be kept");
+        }
+    }
+
+    fn record_exit(&self, id: &ContainerId, status: ExitStatus) {
+        self.record(id, |record| record.exit = Some(status));
+    }
+
+    /// When times of probes begin, nanoseconds since 1970.
+    pub(super) fn epoch_ns(&self) -> i64 {
+        self.epoch_ns
     }
 
     /// The layers below.
@@ -234,6 +241,9 @@ impl State {
             && at <= now
         {
             self.timers.pop_first();
+            if let Some(entry) = self.containers.get_mut(&id) {
+                entry.armed = None;
+            }
             self.step(&id, lifecycle::Input::Timer);
         }
     }
@@ -242,9 +252,16 @@ impl State {
     pub(super) fn step(&mut self, id: &ContainerId, input: lifecycle::Input) {
         let now = self.now();
         let Some(entry) = self.containers.get_mut(id) else { return };
+        let stopped = entry.replica.is_stopped_by_user();
         let commands = entry.replica.step(input, now);
+        if !stopped && entry.replica.is_stopped_by_user() {
+            self.record(id, |record| record.stopped_by_user = true);
+        }
         for command in commands {
             self.carry_out(id, command);
+        }
+        if self.containers.get(id).is_some_and(|e| e.replica.is_at_rest()) {
+            self.rest(id);
         }
         self.presence_of(id);
         self.answer_waits();
@@ -254,22 +271,16 @@ impl State {
         let Some(entry) = self.containers.get_mut(id) else { return };
         match command {
             Command::Start => self.launch(id),
-            Command::Probe => self.probe(id),
-            Command::Timer(at) => {
+            Command::Probe { probe, timeout } => self.probe(id, probe, timeout),
+            Command::SetTimer(at) => {
+                if let Some(armed) = entry.armed.replace(at) {
+                    self.timers.remove(&(armed, id.clone()));
+                }
                 self.timers.insert((at, id.clone()));
             }
-            Command::Signal(signal) => {
-                if let Some(sandbox) = &entry.sandbox {
-                    let shim = sandbox.shim.clone();
-                    tokio::spawn(async move {
-                        if let Err(error) = shim.signal(signal).await {
-                            tracing::warn!(%error, signal, "signal not delivered");
-                        }
-                    });
-                }
-            }
-            Command::Report(action) => self.emit(id, action),
-            Command::Rest => self.rest(id),
+            Command::Signal(signal) => entry.signal(signal),
+            Command::Kill => entry.signal(nix::libc::SIGKILL),
+            Command::Report(report) => self.emit(id, action_of(report)),
         }
     }
 
@@ -289,15 +300,25 @@ impl State {
                 let fresh = sandbox.is_none();
                 let sandbox = match sandbox {
                     Some(sandbox) => sandbox,
-                    None => launch::prepare(&parts, &spec, namespace?, notices).await?,
+                    None => {
+                        let prepared = match namespace {
+                            Ok(namespace) => launch::prepare(&parts, &spec, namespace, notices).await,
+                            Err(error) => Err(error),
+                        };
+                        prepared.map_err(|error| (NOT_STARTED, error))?
+                    }
                 };
                 match sandbox.shim.start().await {
-                    Ok(started) => Ok(Launched { pid: started.pid, started_ns: started.time_ns, sandbox }),
+                    Ok(started) => {
+                        let (pid, started_ns, warnings) = (started.pid, started.time_ns, started.warnings);
+                        Ok(Launched { sandbox, pid, started_ns, warnings })
+                    },
                     Err(error) => {
+                        let code = error.exit_code;
                         if fresh {
                             sandbox.shim.shutdown().await;
                         }
-                        Err(error.into())
+                        Err((code, launch::start_error(error)))
                     }
                 }
             };
@@ -326,21 +347,29 @@ impl State {
         networks.collect::<Result<_, _>>().map(Namespace::Own)
     }
 
-    fn launched(&mut self, id: &ContainerId, run: u64, result: Result<Launched, HostError>) {
+    fn launched(&mut self, id: &ContainerId, run: u64, result: Result<Launched, (i32, HostError)>) {
         let Some(entry) = self.containers.get_mut(id).filter(|e| e.run == run) else { return };
         match result {
             Ok(launched) => {
                 entry.pid = Some(launched.pid);
                 entry.started_ns = Some(launched.started_ns);
-                entry.probes.clear();
                 entry.sandbox = Some(launched.sandbox);
-                self.parts.engine.record_started(id, launched.started_ns, entry.replica.restarts());
+                let (started_ns, restarts) = (launched.started_ns, entry.replica.restarts());
+                for warning in launched.warnings {
+                    tracing::warn!(container = entry.spec.name, "{warning}");
+                }
+                self.record(id, |record| {
+                    record.started_ns = Some(started_ns);
+                    record.restarts = restarts;
+                    record.stopped_by_user = false;
+                });
+                let Some(entry) = self.containers.get_mut(id) else { return };
                 for reply in entry.starting.drain(..) {
                     let _ = reply.send(Ok(()));
                 }
                 self.step(id, lifecycle::Input::Started);
             }
-            Err(error) => {
+            Err((code, error)) => {
                 let (why, hint) = error.into_parts();
                 tracing::warn!(container = entry.spec.name, why, "start failed");
                 entry.error.clone_from(&why);
@@ -351,26 +380,31 @@ impl State {
                         None => error,
                     }));
                 }
-                self.step(id, lifecycle::Input::StartFailed);
+                self.step(id, lifecycle::Input::StartFailed { code });
             }
         }
         self.settle(id);
     }
 
     /// Runs the health check once, on a task of its own.
-    fn probe(&mut self, id: &ContainerId) {
+    fn probe(&mut self, id: &ContainerId, probe: u64, timeout: Duration) {
         let Some(entry) = self.containers.get(id) else { return };
         let (Some(sandbox), Some(check)) = (&entry.sandbox, entry.spec.healthcheck.clone()) else { return };
         let (shim, inputs, id, run) = (sandbox.shim.clone(), self.inputs.clone(), id.clone(), entry.run);
+        let began = self.now();
+        let request = Probe {
+            argv: check.argv,
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            max_output: PROBE_OUTPUT,
+            ..Probe::default()
+        };
         tokio::spawn(async move {
-            let start_ns = super::now_ns();
-            let result = shim.probe(check.argv, check.timeout, PROBE_OUTPUT).await;
-            let (exit_code, output) = match result {
+            let (code, output) = match shim.exec_wait(request).await {
+                Ok(output) if output.timed_out => (-1, output.output),
                 Ok(output) => (output.exit_code, output.output),
-                Err(error) => (-1, HostError::from(error).to_string()),
+                Err(error) => (-1, HostError::new(error).to_string()),
             };
-            let record = ProbeRecord { start_ns, end_ns: super::now_ns(), exit_code, output };
-            let _ = inputs.send(Input::Probed { id, run, record });
+            let _ = inputs.send(Input::Probed { id, run, probe, began, code, output });
         });
     }
 
@@ -381,7 +415,7 @@ impl State {
                 entry.pid = None;
                 entry.finished_ns = Some(status.finished_ns);
                 entry.last_exit = Some(status);
-                self.parts.engine.record_exited(&id, &status);
+                self.record_exit(&id, status);
                 self.step(&id, lifecycle::Input::Exited { code: status.code, oom: status.oom_killed });
                 self.settle(&id);
             }
@@ -400,9 +434,9 @@ impl State {
                     let status = ExitStatus { code: 137, oom_killed: false, finished_ns: super::now_ns() };
                     entry.finished_ns = Some(status.finished_ns);
                     entry.last_exit = Some(status);
-                    self.parts.engine.record_exited(&id, &status);
-                    self.step(&id, lifecycle::Input::Exited { code: status.code, oom: false });
+                    self.record_exit(&id, status);
                 }
+                self.step(&id, lifecycle::Input::ShimGone);
                 self.settle(&id);
             }
         }
@@ -410,20 +444,17 @@ impl State {
 
     fn kill(&mut self, id: &ContainerId, signal: i32, reply: Reply) {
         let Some(entry) = self.containers.get_mut(id) else { return no_such(id, reply) };
-        let Some(sandbox) = entry.sandbox.as_ref().filter(|_| entry.pid.is_some()) else {
+        if entry.pid.is_none() {
             let why = format!("container {} is not running", entry.spec.name);
             let _ = reply.send(Err(HostError::new(why)));
             return;
-        };
+        }
         if signal == nix::libc::SIGKILL {
             entry.ending.push(reply);
-            self.step(id, lifecycle::Input::StopRequested { signal, grace: Duration::ZERO });
-            return;
+        } else {
+            let _ = reply.send(Ok(()));
         }
-        let shim = sandbox.shim.clone();
-        tokio::spawn(async move {
-            let _ = reply.send(shim.signal(signal).await.map_err(HostError::from));
-        });
+        self.step(id, lifecycle::Input::KillRequested { signal });
     }
 
     /// Forgets a container that is at rest.
@@ -432,7 +463,7 @@ impl State {
             let _ = reply.send(Ok(()));
             return;
         };
-        if !entry.replica.at_rest() {
+        if !entry.replica.is_at_rest() {
             let why = format!("container {} still runs", entry.spec.name);
             let _ = reply.send(Err(HostError::new(why).hint("stop it first, or use `rm -s`")));
             return;
@@ -464,14 +495,14 @@ impl State {
     /// Answers those who wait for the container to have ended or to run.
     fn settle(&mut self, id: &ContainerId) {
         let Some(entry) = self.containers.get_mut(id) else { return };
-        if entry.replica.at_rest() {
+        if entry.replica.is_at_rest() {
             for reply in entry.ending.drain(..) {
                 let _ = reply.send(Ok(()));
             }
             for reply in entry.starting.drain(..) {
                 let _ = reply.send(Err(HostError::new("it was stopped before it ran")));
             }
-        } else if entry.pid.is_some() && entry.replica.is_running() {
+        } else if entry.pid.is_some() {
             for reply in entry.starting.drain(..) {
                 let _ = reply.send(Ok(()));
             }
@@ -481,7 +512,7 @@ impl State {
     /// Holds the daemon while the container is not at rest.
     fn presence_of(&mut self, id: &ContainerId) {
         let Some(entry) = self.containers.get_mut(id) else { return };
-        match (entry.replica.at_rest(), &entry.reason) {
+        match (entry.replica.is_at_rest(), &entry.reason) {
             (true, Some(_)) => entry.reason = None,
             (false, None) => entry.reason = Some(self.presence.hold()),
             _ => {}
@@ -495,16 +526,17 @@ impl State {
         }
         let containers = &self.containers;
         let verdict = |wait: &Wait| {
-            let views = wait.containers.iter().map(|(id, name)| (name.as_str(), containers.get(id).map(|e| &e.replica)));
-            lifecycle::condition(wait.condition, views)
+            let phase = |id: &ContainerId| containers.get(id).map_or(condition::Phase::Gone, |e| e.replica.phase());
+            let phases = wait.containers.iter().map(|(id, name)| (name.as_str(), phase(id)));
+            condition::evaluate(&wait.service, wait.condition, phases)
         };
         let mut open = Vec::with_capacity(self.waits.len());
         for (wait, reply) in self.waits.drain(..) {
             match verdict(&wait) {
                 _ if reply.is_closed() => {}
-                lifecycle::Verdict::Pending => open.push((wait, reply)),
-                lifecycle::Verdict::Holds => drop(reply.send(Ok(()))),
-                lifecycle::Verdict::Failed(why) => drop(reply.send(Err(HostError::new(why)))),
+                Verdict::Pending => open.push((wait, reply)),
+                Verdict::Met => drop(reply.send(Ok(()))),
+                Verdict::Failed(why) => drop(reply.send(Err(HostError::new(why)))),
             }
         }
         self.waits = open;
@@ -535,7 +567,7 @@ impl State {
     fn observed(&self) -> Observed {
         let containers = self.containers.values().map(|entry| ObservedContainer {
             spec: ContainerSpec::clone(&entry.spec),
-            state: entry.replica.state(),
+            state: entry.state(),
             health: entry.replica.health(),
         });
         Observed {
@@ -546,15 +578,15 @@ impl State {
     }
 }
 
-/// Health results that `inspect` shows, as Docker keeps them.
-const PROBES_KEPT: usize = 5;
+/// Exit status of a container whose shim or network could not be made, as `docker run` has it.
+const NOT_STARTED: i32 = 125;
 /// Bytes of a probe's output that are kept, as Docker keeps them.
 const PROBE_OUTPUT: usize = 4096;
 
 impl Entry {
     pub(super) fn new(spec: Arc<ContainerSpec>, created_ns: i64) -> Self {
         Self {
-            replica: Replica::new(spec.restart, spec.healthcheck.clone()),
+            replica: Replica::new(Settings::of(&spec)),
             spec,
             created_ns,
             sandbox: None,
@@ -564,16 +596,38 @@ impl Entry {
             finished_ns: None,
             last_exit: None,
             error: String::new(),
-            probes: VecDeque::new(),
             starting: Vec::new(),
             ending: Vec::new(),
             closing: None,
+            armed: None,
             reason: None,
         }
     }
 
-    /// Returns the container as `ps` and `inspect` show it.
-    pub(super) fn view(&mut self) -> View<'_> {
+    /// Sends a signal to its process, or (SIGKILL) to all of its processes.
+    fn signal(&self, signal: i32) {
+        let Some(sandbox) = &self.sandbox else { return };
+        let shim = sandbox.shim.clone();
+        tokio::spawn(async move {
+            if let Err(error) = shim.signal(signal).await {
+                tracing::warn!(%error, signal, "signal not delivered");
+            }
+        });
+    }
+
+    /// Returns what the planner sees.
+    fn state(&self) -> ContainerState {
+        match self.replica.word() {
+            "created" => ContainerState::Created,
+            "restarting" => ContainerState::Restarting,
+            "exited" => ContainerState::Exited(self.last_exit.map_or(0, |e| e.code)),
+            _ => ContainerState::Running,
+        }
+    }
+
+    /// Returns the container as `ps` and `inspect` show it; `epoch_ns` is when times begin.
+    pub(super) fn view(&self, epoch_ns: i64) -> View<'_> {
+        let wall = |time: Time| epoch_ns.saturating_add(i64::try_from(time.0.as_nanos()).unwrap_or(i64::MAX));
         View {
             spec: &self.spec,
             created_ns: self.created_ns,
@@ -588,10 +642,33 @@ impl Entry {
             health: self.replica.health().map(|status| HealthView {
                 status,
                 failing_streak: self.replica.failing_streak(),
-                log: self.probes.make_contiguous(),
+                log: self
+                    .replica
+                    .probe_log()
+                    .map(|probe| ProbeRecord {
+                        start_ns: wall(probe.began),
+                        end_ns: wall(probe.ended),
+                        exit_code: probe.code,
+                        output: probe.output.clone(),
+                    })
+                    .collect(),
             }),
             bound: self.sandbox.as_ref().map_or(&[], |s| s.bound.as_slice()),
         }
+    }
+}
+
+/// Returns the event that tells a report.
+fn action_of(report: Report) -> Action {
+    match report {
+        Report::Started => Action::Start,
+        Report::Died { code, oom, restart_in } => Action::Die {
+            exit_code: code,
+            oom,
+            restart_in_ms: restart_in.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+        },
+        Report::Stopped => Action::Stop,
+        Report::Health(health) => Action::Health { status: health.word().to_owned() },
     }
 }
 

@@ -5,6 +5,9 @@
 //! Every method can run again: a network that is there, a container that runs already, a link
 //! that is gone are successes.
 
+#[cfg(test)]
+pub mod fake;
+
 use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
@@ -35,7 +38,8 @@ pub trait Host: Send + Sync + 'static {
     /// where they are not there yet; does not start it.
     fn create_container(&self, spec: &ContainerSpec) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Starts a container; returns once its process runs.
+    /// Starts a container; returns once its process runs. Its network namespace and links are made
+    /// anew where they are gone (the machine started anew).
     fn start_container(&self, id: &ContainerId) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Asks a container to stop and returns once it has ended; it is killed after `grace`.
@@ -57,7 +61,7 @@ pub trait Host: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Waits until the condition holds for all containers, and fails as soon as it cannot hold
-    /// any more (`lifecycle::condition` decides both).
+    /// any more ([`condition::evaluate`](crate::lifecycle::condition::evaluate) decides both).
     fn await_condition(&self, wait: &Wait) -> impl Future<Output = Result<(), HostError>> + Send;
 }
 

@@ -351,6 +351,6 @@ mod tests {
         assert_eq!(file.image_config(), ImageConfig::default());
         assert_eq!(file.created(), Some(1714979289));
         assert!(ConfigFile::parse(br#"{"config":null}"#).is_ok());
-        assert!(ConfigFile::parse(br#"{"config":[]}"#).is_err());
+        assert!(ConfigFile::parse(br#"{"config":7}"#).is_err());
     }
 }

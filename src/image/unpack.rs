@@ -490,8 +490,14 @@ fn clamped(path: &Path) -> PathBuf {
 fn attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Attributes> {
     let header = entry.header();
     let id = |id: u64| u32::try_from(id).map_err(|_| io::Error::other("an owner's number is out of range"));
-    let (uid, gid, mode) = (id(header.uid()?)?, id(header.gid()?)?, header.mode()? & 0o7777);
-    let mut modified = Timespec { tv_sec: i64::try_from(header.mtime()?).unwrap_or(0), tv_nsec: 0 };
+    // Old tar programs leave fields blank that they have no number for.
+    let raw = header.as_old();
+    let blank = |field: &[u8]| field.iter().all(|b| matches!(b, 0 | b' '));
+    let uid = if blank(&raw.uid) { 0 } else { id(header.uid()?)? };
+    let gid = if blank(&raw.gid) { 0 } else { id(header.gid()?)? };
+    let mode = if blank(&raw.mode) { 0 } else { header.mode()? & 0o7777 };
+    let mtime = if blank(&raw.mtime) { 0 } else { header.mtime()? };
+    let mut modified = Timespec { tv_sec: i64::try_from(mtime).unwrap_or(0), tv_nsec: 0 };
     let mut xattrs = Vec::new();
     if let Some(extensions) = entry.pax_extensions()? {
         for extension in extensions {
@@ -584,3 +590,6 @@ fn io_error<E: Into<io::Error>>(action: &'static str, path: &Path) -> impl FnOnc
     let path = path.to_owned();
     move |source| UnpackError::Io { action, path, source: source.into() }
 }
+
+#[cfg(test)]
+mod tests;

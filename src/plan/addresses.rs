@@ -66,7 +66,7 @@ impl<'a> Subnets<'a> {
         Ok(())
     }
 
-    fn from_pool(&mut self, network: &str) -> Result<Ipv4Network, PlanError> {
+    fn next_of_pool(&mut self, network: &str) -> Result<Ipv4Network, PlanError> {
         while let Some(candidate) = self.facts.pool.get(self.next).copied() {
             self.next += 1;
             let IpNetwork::V4(subnet) = candidate else { continue };
@@ -109,7 +109,7 @@ pub(super) fn network(
             subnet
         }
         (None, Some(previous)) if subnets.claim(IpNetwork::V4(previous.subnet), name).is_ok() => previous.subnet,
-        (None, _) => subnets.from_pool(name)?,
+        (None, _) => subnets.next_of_pool(name)?,
     };
     let gateway = network.ipam.iter().find_map(|pool| match pool.gateway {
         Some(IpAddr::V4(gateway)) => Some(gateway),

@@ -41,7 +41,7 @@ impl Builder {
         let count = self.drafts.len();
         let mut dependents: Vec<Vec<Draft>> = vec![Vec::new(); count];
         let mut missing = vec![0usize; count];
-        for step in 0..count {
+        for (step, missing) in missing.iter_mut().enumerate() {
             for list in [&mut self.after[step], &mut self.follows[step]] {
                 list.sort_unstable();
                 list.dedup();
@@ -50,7 +50,7 @@ impl Builder {
             self.follows[step].retain(|before| after.binary_search(before).is_err());
             for &before in after.iter().chain(&self.follows[step]) {
                 dependents[before].push(step);
-                missing[step] += 1;
+                *missing += 1;
             }
         }
         let mut free: BinaryHeap<_> = (0..count).filter(|step| missing[*step] == 0).map(Reverse).collect();

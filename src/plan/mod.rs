@@ -22,14 +22,21 @@ mod op;
 mod reconcile;
 mod services;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use addresses::default_pool;
 pub use check::check;
 pub use desired::{ImageInfo, healthcheck, signal_number};
 pub use hash::{network as network_hash, service as service_hash, volume as volume_hash};
-pub use observed::{ContainerState, Health, Observed, ObservedContainer, ObservedNetwork};
+pub use observed::{ContainerState, Observed, ObservedContainer, ObservedNetwork};
 pub use op::{Cause, Note, Op, Plan, PlanError, Step, StepId, Target, Wait};
 pub use reconcile::plan_up;
 pub use services::{Action, Down, Services, plan_down, plan_services};
+
+pub use crate::spec::Health;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

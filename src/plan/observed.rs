@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::labels;
 use crate::ids::{ProjectName, ServiceName};
-use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::spec::{ContainerSpec, Health, NetworkSpec, VolumeSpec};
 
 /// All containers, networks and volumes of an engine.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,29 +45,6 @@ pub enum ContainerState {
     Restarting,
     /// It ended, or its shim is gone.
     Exited(i32),
-}
-
-/// Health of a container that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// Not known yet.
-    Starting,
-    /// The last probe succeeded.
-    Healthy,
-    /// Too many probes in a row failed.
-    Unhealthy,
-}
-
-impl Health {
-    /// Returns the word that `ps` and `inspect` show.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
 }
 
 /// A network and whether it works.

@@ -230,13 +230,13 @@ pub enum PlanError {
     #[error("service {0} has no command: neither the file nor its image names one")]
     NoCommand(ServiceName),
     /// A container of that name belongs to somebody else.
-    #[error("the container name {name:?} of service {service} is taken by container {by}")]
+    #[error("the container name {name:?} of service {service} is taken by {by}")]
     NameTaken {
         /// The service.
         service: ServiceName,
         /// The name.
         name: String,
-        /// Short id of the holder.
+        /// `container` and its short id, or who else wants it.
         by: String,
     },
     /// `container_name` with several replicas.

@@ -191,7 +191,7 @@ impl<'a> Up<'a> {
                     !same_service || holder.is_one_off()
                 });
                 let by = match holder {
-                    Some(holder) => Some(holder.spec.id.short().to_owned()),
+                    Some(holder) => Some(format!("container {}", holder.spec.id.short())),
                     None if !made.insert(slot.name.clone()) => Some("another service".to_owned()),
                     None => None,
                 };
@@ -582,9 +582,12 @@ fn differs(
         return Some(Cause::Incomplete);
     }
     match inputs.recreate {
-        Recreate::Force => return Some(Cause::Forced),
+        // As in Compose, dependencies that were not named are only made anew when they differ.
+        Recreate::Force if inputs.services.is_empty() || inputs.services.contains(unit.name) => {
+            return Some(Cause::Forced);
+        }
         Recreate::Never => return None,
-        Recreate::Diverged => {}
+        Recreate::Diverged | Recreate::Force => {}
     }
     if container.label(labels::CONFIG_HASH) != Some(unit.config_hash.as_str()) {
         return Some(Cause::ConfigChanged);

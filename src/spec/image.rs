@@ -81,6 +81,29 @@ pub struct HealthcheckSpec {
     pub retries: u32,
 }
 
+/// Health of a container that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Not known yet.
+    Starting,
+    /// The last probe succeeded.
+    Healthy,
+    /// Too many probes in a row failed.
+    Unhealthy,
+}
+
+impl Health {
+    /// Returns the word that `ps` and `inspect` show.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
 /// Reads a value where `null` means the default: images in the wild write `"Env": null`.
 fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

@@ -10,7 +10,7 @@ mod network;
 pub use container::{
     Capabilities, ContainerSpec, ImageIdentity, Mount, MountKind, Resources, RestartPolicy, Rlimit, Seccomp,
 };
-pub use image::{HealthcheckSpec, ImageConfig, ImageHealthcheck};
+pub use image::{Health, HealthcheckSpec, ImageConfig, ImageHealthcheck};
 pub use network::{Endpoint, NetworkSpec, PortRange, Protocol, PublishedPort};
 
 use std::collections::BTreeMap;

@@ -19,7 +19,7 @@ fn container(name: &str, service: &str, action: Value) -> Option<String> {
         "event": "container", "time_ns": 1, "project": "demo", "service": service, "name": name, "id": "ab".repeat(32)
     });
     object["action"] = action;
-    event(object)
+    event(&object)
 }
 
 fn die(name: &str, service: &str, code: i32) -> Option<String> {
@@ -29,7 +29,7 @@ fn die(name: &str, service: &str, code: i32) -> Option<String> {
 /// Two containers run; their output never ends.
 fn running(request: &str, _body: &str) -> Vec<Option<String>> {
     match request {
-        "POST /v1/projects/demo/up" => vec![progress("container", "demo-web-1", "started"), done(json!([]))],
+        "POST /v1/projects/demo/up" => vec![progress("container", "demo-web-1", "started"), done(&json!([]))],
         "GET /v1/projects/demo/containers" => {
             let list = json!([summary("demo-web-1", "web", "running"), summary("demo-db-1", "db", "running")]);
             vec![Some(list.to_string())]
@@ -37,7 +37,7 @@ fn running(request: &str, _body: &str) -> Vec<Option<String>> {
         "GET /v1/events?project=demo" => vec![None],
         "POST /v1/logs" => vec![log("demo-web-1", "stdout", "hello\n"), None],
         "POST /v1/projects/demo/stop" | "POST /v1/projects/demo/kill" => {
-            vec![progress("container", "demo-web-1", "stopped"), done(json!([]))]
+            vec![progress("container", "demo-web-1", "stopped"), done(&json!([]))]
         }
         _ => vec![],
     }
@@ -112,7 +112,7 @@ fn a_failed_start_attaches_to_nothing() {
     fn failing(request: &str, body: &str) -> Vec<Option<String>> {
         match request {
             "POST /v1/projects/demo/up" => {
-                vec![done(json!([{ "doing": "pull redis:7", "why": "no route to host", "hint": null }]))]
+                vec![done(&json!([{ "doing": "pull redis:7", "why": "no route to host", "hint": null }]))]
             }
             _ => running(request, body),
         }

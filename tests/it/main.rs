@@ -3,5 +3,6 @@
 mod engine;
 mod env;
 mod everyday;
+mod exec;
 mod foreground;
 mod operations;

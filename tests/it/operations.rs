@@ -28,16 +28,16 @@ pub(crate) fn log(container: &str, stream: &str, text: &str) -> Option<String> {
     Some(format!("{line}\n"))
 }
 
-pub(crate) fn event(event: Value) -> Option<String> {
+pub(crate) fn event(event: &Value) -> Option<String> {
     Some(format!("{event}\n"))
 }
 
 pub(crate) fn progress(kind: &str, name: &str, status: &str) -> Option<String> {
-    event(json!({ "event": "progress", "resource": { "kind": kind, "name": name }, "status": status }))
+    event(&json!({ "event": "progress", "resource": { "kind": kind, "name": name }, "status": status }))
 }
 
-pub(crate) fn done(errors: Value) -> Option<String> {
-    event(json!({ "event": "done", "errors": errors }))
+pub(crate) fn done(errors: &Value) -> Option<String> {
+    event(&json!({ "event": "done", "errors": errors }))
 }
 
 fn script(request: &str, _body: &str) -> Vec<Option<String>> {
@@ -48,13 +48,13 @@ fn script(request: &str, _body: &str) -> Vec<Option<String>> {
         }
         "POST /v1/projects/demo/stop" => vec![
             progress("container", "demo-web-1", "stopping"),
-            event(json!({ "event": "note", "message": "db had stopped already" })),
+            event(&json!({ "event": "note", "message": "db had stopped already" })),
             progress("container", "demo-web-1", "stopped"),
-            done(json!([])),
+            done(&json!([])),
         ],
         "POST /v1/projects/demo/start" => vec![
             progress("container", "demo-web-1", "error"),
-            done(json!([{
+            done(&json!([{
                 "doing": "start container \"demo-web-1\"", "why": "port 80 is in use by nginx (pid 12)",
                 "hint": "stop it, or publish another port"
             }])),
@@ -67,7 +67,7 @@ fn script(request: &str, _body: &str) -> Vec<Option<String>> {
         ],
         "DELETE /v1/images/redis:7" => vec![Some(String::new())],
         "POST /v1/images/load" => {
-            vec![event(json!({ "event": "note", "message": "Loaded image: app:1" })), done(json!([]))]
+            vec![event(&json!({ "event": "note", "message": "Loaded image: app:1" })), done(&json!([]))]
         }
         _ => vec![],
     }

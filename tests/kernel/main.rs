@@ -11,6 +11,7 @@ mod commands;
 mod confinement;
 mod convergence;
 mod dependencies;
+mod engine;
 mod example;
 mod faults;
 mod images;

@@ -1,0 +1,213 @@
+//! Making and removing what a container has on disk.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::bundle::{self, Host};
+use super::capability::CapabilitySet;
+use super::record::{self, ContainerRecord};
+use super::user::{self, User};
+use super::{Engine, EngineError, now_ns};
+use crate::ids::ContainerId;
+use crate::spec::{ContainerSpec, MountKind};
+
+impl Engine {
+    /// Writes the bundle and the record of a container. Running it again with the same
+    /// specification changes nothing but the bundle, which it renders anew.
+    pub fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        check(spec)?;
+        let folder = self.container_dir(&spec.id);
+        for name in ["upper", "work", "rootfs"] {
+            make_dir(&folder.join(name))?;
+        }
+        copy_root_attributes(spec, &folder.join("upper"))?;
+        for mount in &spec.mounts {
+            if let MountKind::Bind { source, create: true, .. } = &mount.kind
+                && !source.exists()
+            {
+                make_dir(source)?;
+            }
+        }
+        let host = Host {
+            bundle: &folder,
+            user: image_user(spec),
+            devices: if spec.privileged { host_devices() } else { Vec::new() },
+        };
+        let config = bundle::config(spec, &host)
+            .map_err(|source| EngineError::Bundle { name: spec.name.clone(), source: Box::new(source) })?;
+        let path = folder.join("config.json");
+        let text = serde_json::to_vec(&config).map_err(|source| EngineError::Json {
+            doing: "write",
+            path: path.clone(),
+            source,
+        })?;
+        write(&path, &text)?;
+        let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        write(&folder.join("hosts"), bundle::hosts(spec).as_bytes())?;
+        write(&folder.join("hostname"), format!("{}\n", spec.hostname).as_bytes())?;
+        write(&folder.join("resolv.conf"), bundle::resolv_conf(spec, &resolv).as_bytes())?;
+        let record = match record::load(&folder) {
+            Ok(old) => ContainerRecord { spec: spec.clone(), ..old },
+            Err(_) => ContainerRecord::new(spec.clone(), now_ns()),
+        };
+        record::save(&folder, &record)
+    }
+
+    /// Removes everything a container has, once its shim has ended: kills what is left of it,
+    /// then bundle, runtime folder and cgroups. The log stays. Running it again is fine.
+    ///
+    /// The bundle moves aside at once; its files are deleted in the background.
+    pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let folder = self.container_dir(id);
+        if let Ok(record) = record::load(&folder) {
+            self.remove_cgroups(&record.spec).await?;
+        }
+        remove_all(&self.run_dir(id))?;
+        let trash = self.inner.config.paths.root.join("trash");
+        make_dir(&trash)?;
+        let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
+        match fs::rename(&folder, &aside) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(EngineError::File { doing: "move away", path: folder, source }),
+            Ok(()) => {}
+        }
+        // What is not deleted now, the next daemon deletes.
+        tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
+        Ok(())
+    }
+
+    /// Deletes what earlier removals left in the trash.
+    pub fn empty_trash(&self) {
+        let Ok(entries) = fs::read_dir(self.inner.config.paths.root.join("trash")) else { return };
+        for entry in entries.flatten() {
+            if let Err(err) = fs::remove_dir_all(entry.path()) {
+                tracing::warn!("failed to delete {}: {err}", entry.path().display());
+            }
+        }
+    }
+
+    async fn remove_cgroups(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        const DEADLINE: Duration = Duration::from_secs(5);
+        let cgroup = self.cgroup(spec);
+        let started = std::time::Instant::now();
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let source = match cgroup.remove() {
+                Ok(()) => return Ok(()),
+                Err(source) => source,
+            };
+            // Something still runs in it, or ended so recently that the kernel still counts it.
+            if started.elapsed() > DEADLINE {
+                return Err(EngineError::File {
+                    doing: "remove the cgroups below",
+                    path: spec.cgroup_parent.clone().into(),
+                    source,
+                });
+            }
+            cgroup.kill();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Refuses what cannot be built.
+fn check(spec: &ContainerSpec) -> Result<(), EngineError> {
+    let invalid = |why: String| EngineError::Invalid { name: spec.name.clone(), why };
+    if let Some(name) = CapabilitySet::of(&spec.capabilities, spec.privileged).1.first() {
+        return Err(invalid(format!("there is no capability {name:?}")));
+    }
+    if spec.argv.first().is_none_or(String::is_empty) {
+        return Err(invalid("no command: neither the image nor the file names one".to_owned()));
+    }
+    if spec.image.layers.is_empty() {
+        return Err(invalid("its image has no layer".to_owned()));
+    }
+    if Path::new(&spec.cgroup_parent).components().any(|part| part == std::path::Component::ParentDir) {
+        return Err(invalid(format!("cgroup_parent {:?} leads upwards", spec.cgroup_parent)));
+    }
+    Ok(())
+}
+
+fn make_dir(path: &Path) -> Result<(), EngineError> {
+    let made = match fs::create_dir(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path),
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    };
+    made.map_err(|source| EngineError::File { doing: "make the folder", path: path.to_owned(), source })
+}
+
+fn write(path: &Path, text: &[u8]) -> Result<(), EngineError> {
+    fs::write(path, text).map_err(|source| EngineError::File { doing: "write", path: path.to_owned(), source })
+}
+
+pub(super) fn remove_all(path: &Path) -> Result<(), EngineError> {
+    match fs::remove_dir_all(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|source| EngineError::File { doing: "remove", path: path.to_owned(), source }),
+    }
+}
+
+/// The root folder of an overlay has owner and permissions of its upper folder: those of the
+/// image's top layer are wanted.
+fn copy_root_attributes(spec: &ContainerSpec, upper: &Path) -> Result<(), EngineError> {
+    let Some(top) = spec.image.layers.last() else { return Ok(()) };
+    // A layer that is missing is reported by the start, with advice.
+    let Ok(meta) = fs::metadata(top) else { return Ok(()) };
+    let step = |source| EngineError::File { doing: "set the permissions of", path: upper.to_owned(), source };
+    fs::set_permissions(upper, fs::Permissions::from_mode(meta.mode() & 0o7777)).map_err(step)?;
+    std::os::unix::fs::chown(upper, Some(meta.uid()), Some(meta.gid())).map_err(step)
+}
+
+/// Returns the user as far as the image's files tell, for runtimes that take numbers only;
+/// the built-in runtime looks into the container itself.
+fn image_user(spec: &ContainerSpec) -> User {
+    let file = |name: &str| {
+        let find = |layer: &PathBuf| {
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NONBLOCK;
+            let folder = fs::File::open(layer).ok()?;
+            let resolve = rustix::fs::ResolveFlags::IN_ROOT | rustix::fs::ResolveFlags::NO_MAGICLINKS;
+            let file = rustix::fs::openat2(&folder, name, flags, rustix::fs::Mode::empty(), resolve).ok()?;
+            let file = fs::File::from(file);
+            let plain = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() < 4 << 20);
+            if plain { io::read_to_string(file).ok() } else { None }
+        };
+        spec.image.layers.iter().rev().find_map(find).unwrap_or_default()
+    };
+    let nobody = User { uid: 0, gid: 0, groups: Vec::new(), home: "/".to_owned() };
+    user::resolve(&spec.user, &spec.group_add, &file("etc/passwd"), &file("etc/group")).unwrap_or(nobody)
+}
+
+/// Returns the device nodes of the host, for a privileged container.
+fn host_devices() -> Vec<(PathBuf, char, u32, u32)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, char, u32, u32)>) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let Ok(meta) = entry.metadata() else { continue };
+            let kind = meta.file_type();
+            let device =
+                |letter| (path.clone(), letter, rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
+            if kind.is_dir() {
+                // These are file systems of the container's own.
+                if !["/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/hugepages"]
+                    .iter()
+                    .any(|own| path == Path::new(own))
+                {
+                    walk(&path, found);
+                }
+            } else if kind.is_char_device() && path != Path::new("/dev/console") && path != Path::new("/dev/ptmx") {
+                found.push(device('c'));
+            } else if kind.is_block_device() {
+                found.push(device('b'));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(Path::new("/dev"), &mut found);
+    found
+}

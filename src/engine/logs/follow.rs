@@ -1,0 +1,149 @@
+//! Follows logs as they grow, woken by inotify.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::io::unix::AsyncFd;
+
+use super::{Entry, FILES, Position, numbered};
+use crate::sys::watch::watch;
+
+/// Follows any number of logs with one inotify instance (a user may have 128).
+#[derive(Debug)]
+pub struct Follower<K> {
+    inotify: AsyncFd<OwnedFd>,
+    logs: Vec<Log<K>>,
+    /// Logs that may have something, by index.
+    ready: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Log<K> {
+    key: K,
+    path: PathBuf,
+    watch: i32,
+    position: Position,
+}
+
+impl<K: Clone> Follower<K> {
+    /// Returns a follower of no log yet; needs a tokio runtime.
+    pub fn new() -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let inotify = watch(inotify, tokio::io::Interest::READABLE)?;
+        Ok(Self { inotify, logs: Vec::new(), ready: Vec::new() })
+    }
+
+    /// Follows one more log from a position on; the file need not exist yet.
+    pub fn add(&mut self, key: K, path: PathBuf, position: Position) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(std::path::Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let events = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
+        let wd = inotify::add_watch(self.inotify.get_ref(), folder, events)?;
+        self.ready.push(self.logs.len());
+        self.logs.push(Log { key, path, watch: wd, position });
+        Ok(())
+    }
+
+    /// Waits for lines of any of the logs and returns them. Cancel-safe.
+    pub async fn next(&mut self) -> io::Result<(K, Vec<Entry>)> {
+        loop {
+            while let Some(index) = self.ready.pop() {
+                let log = &mut self.logs[index];
+                let entries = log.read_new();
+                if !entries.is_empty() {
+                    return Ok((log.key.clone(), entries));
+                }
+            }
+            let mut ready = self.inotify.readable().await?;
+            let mut buffer = [MaybeUninit::uninit(); 4096];
+            let mut reader = inotify::Reader::new(self.inotify.get_ref(), &mut buffer);
+            loop {
+                match reader.next() {
+                    Ok(event) => {
+                        let changed = self.logs.iter().enumerate().filter(|(_, log)| log.watch == event.wd());
+                        for (index, _) in changed {
+                            if !self.ready.contains(&index) {
+                                self.ready.push(index);
+                            }
+                        }
+                    }
+                    Err(rustix::io::Errno::AGAIN) => {
+                        ready.clear_ready();
+                        break;
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(err) => return Err(err.into()),
+                }
+            }
+        }
+    }
+}
+
+impl<K> Log<K> {
+    /// Reads on from the position: the rest of the file it is in, then the newer ones.
+    fn read_new(&mut self) -> Vec<Entry> {
+        let mut files = Vec::new(); // newest first
+        for n in 0..FILES {
+            let Ok(file) = File::open(numbered(&self.path, n)) else { continue };
+            let Ok(inode) = file.metadata().map(|meta| meta.ino()) else { continue };
+            files.push((inode, file));
+            if inode == self.position.inode || self.position.inode == 0 {
+                break;
+            }
+        }
+        let mut entries = Vec::new();
+        for (inode, mut file) in files.into_iter().rev() {
+            if inode != self.position.inode {
+                self.position = Position { inode, offset: 0 };
+            }
+            if file.seek(SeekFrom::Start(self.position.offset)).is_err() {
+                continue;
+            }
+            let mut reader = BufReader::new(file);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) && line.ends_with(b"\n") {
+                self.position.offset += line.len() as u64;
+                entries.extend(Entry::parse(&line));
+                line.clear();
+            }
+        }
+        entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Filter, Stream, Writer, read};
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_come_as_they_are_written_also_across_a_rotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web/a.json.log");
+        let mut writer = Writer::new(path.clone());
+        writer.write(Stream::Stdout, b"old\n", 1);
+        let mut entries = read(&path, Filter::default());
+        assert_eq!(entries.by_ref().count(), 1);
+        let mut follower = Follower::new().unwrap();
+        follower.add("a", path.clone(), entries.position()).unwrap();
+        writer.write(Stream::Stdout, b"new\n", 2);
+        std::fs::rename(&path, numbered(&path, 1)).unwrap();
+        let mut writer = Writer::new(path.clone());
+        writer.write(Stream::Stdout, b"newer\n", 3);
+        let mut texts = Vec::new();
+        while texts.len() < 2 {
+            let next = tokio::time::timeout(Duration::from_secs(10), follower.next()).await;
+            let (key, entries) = next.expect("lines within the deadline").unwrap();
+            assert_eq!(key, "a");
+            texts.extend(entries.into_iter().map(|entry| entry.text));
+        }
+        assert_eq!(texts, ["new\n", "newer\n"]);
+    }
+}

@@ -1,0 +1,202 @@
+//! The shim's event loop: its daemon, and callers of `exec` and `attach`.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::container::Container;
+use super::output::Process;
+use super::{Setup, session};
+use crate::engine::protocol::{FromShim, Hello, Operation, Reply, ToShim};
+use crate::engine::wire::{self, Frame, Receiver, Sender};
+use crate::sys::process as sys;
+
+/// Runs the shim with its listening socket and its connection to the daemon that started it.
+pub(super) fn run(listener: OwnedFd, daemon: OwnedFd) -> ! {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let Ok(runtime) = runtime else { sys::exit_now(1) };
+    let served = tokio::task::LocalSet::new().block_on(&runtime, serve(listener, daemon));
+    sys::exit_now(i32::from(served.is_err()))
+}
+
+async fn serve(listener: OwnedFd, daemon: OwnedFd) -> io::Result<()> {
+    let listener = StdListener::from(listener);
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let stream = StdStream::from(daemon);
+    stream.set_nonblocking(true)?;
+    let stream = Arc::new(UnixStream::from_std(stream)?);
+    let mut receiver = Receiver::new(Arc::clone(&stream));
+    let Some(first) = receiver.next().await? else { return Ok(()) };
+    let setup: Setup = first.message()?;
+    let mut fds = first.fds.into_iter();
+    let netns = if setup.has_netns { fds.next() } else { None };
+    let router = if setup.has_router { fds.next() } else { None };
+    let container = Container::new(setup, netns, router);
+    tokio::task::spawn_local(daemon_connection(Rc::clone(&container), stream, receiver));
+    loop {
+        let (stream, _) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                // Out of descriptors or memory: nothing to do but to wait for better times.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if may_talk(&stream) {
+            tokio::task::spawn_local(connection(Rc::clone(&container), stream));
+        }
+    }
+}
+
+/// Tells whether the peer is root or this engine's own user.
+fn may_talk(stream: &UnixStream) -> bool {
+    let uid = stream.peer_cred().map(|peer| peer.uid());
+    uid.is_ok_and(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw())
+}
+
+async fn connection(container: Rc<Container>, stream: UnixStream) {
+    let stream = Arc::new(stream);
+    let mut receiver = Receiver::new(Arc::clone(&stream));
+    let Ok(Some(frame)) = receiver.next().await else { return };
+    match frame.message() {
+        Ok(Hello::Daemon) => daemon_connection(container, stream, receiver).await,
+        Ok(Hello::Exec(request)) => {
+            let caller = writer(&stream);
+            session::exec(container, request, caller, receiver).await;
+        }
+        Ok(Hello::Attach(request)) => {
+            let caller = writer(&stream);
+            session::attach(container, request, caller, receiver).await;
+        }
+        Err(_) => {} // speaks another language: an engine of another version
+    }
+}
+
+fn writer(stream: &Arc<UnixStream>) -> Sender {
+    let (sender, task) = wire::sender(Arc::clone(stream));
+    tokio::task::spawn_local(task);
+    sender
+}
+
+/// Serves a daemon until it is gone. A new one takes the place of the last.
+async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mut receiver: Receiver) {
+    let sender = writer(&stream);
+    let hello = FromShim::Hello { pid: std::process::id(), status: container.status() };
+    let netns = container.netns.as_ref().and_then(|fd| fd.try_clone().ok());
+    if sender.send(Frame::control(&hello, netns.into_iter().collect())).await.is_err() {
+        return;
+    }
+    *container.daemon.borrow_mut() = Some(sender.clone());
+    let mut orderly = false;
+    while let Ok(Some(frame)) = receiver.next().await {
+        match frame.message() {
+            Ok(ToShim::Goodbye) => orderly = true,
+            Ok(ToShim::Request { id, op }) => {
+                let (container, sender) = (Rc::clone(&container), sender.clone());
+                tokio::task::spawn_local(async move {
+                    let shutdown = matches!(op, Operation::Shutdown);
+                    let reply = answer(&container, op).await;
+                    // A daemon that left does not miss the answer.
+                    let _ = sender.control(&FromShim::Reply { id, reply }).await;
+                    if shutdown {
+                        sender.flushed().await;
+                        sys::exit_now(0);
+                    }
+                });
+            }
+            Err(_) => break,
+        }
+    }
+    let current = container.daemon.borrow().as_ref().is_some_and(|daemon| daemon.is_same(&sender));
+    if !current {
+        return; // another daemon has taken over
+    }
+    *container.daemon.borrow_mut() = None;
+    container.keep_exit();
+    if !orderly {
+        bring_daemon_back(&container).await;
+    }
+}
+
+async fn answer(container: &Rc<Container>, op: Operation) -> Reply {
+    match op {
+        Operation::Start => match container.start().await {
+            Ok(started) => Reply::Started(started),
+            Err(failure) => Reply::StartFailed(failure),
+        },
+        Operation::Signal(number) => signal(container, number),
+        Operation::Publish { ports, upstream } => match container.publish(&ports, upstream) {
+            Ok(bound) => Reply::Bound(bound),
+            Err(failure) => Reply::PublishFailed(failure),
+        },
+        Operation::Probe(probe) => match session::probe(Rc::clone(container), probe).await {
+            Ok(output) => Reply::Output(output),
+            Err(failure) => Reply::StartFailed(failure),
+        },
+        Operation::Status => Reply::Status(container.status()),
+        Operation::Shutdown => {
+            if let Some(process) = container.process() {
+                container.cgroup.borrow().kill();
+                let _ = process.signal(Signal::KILL);
+                process.wait().await;
+                container.until_ended().await;
+            }
+            Reply::Done
+        }
+    }
+}
+
+fn signal(container: &Container, number: i32) -> Reply {
+    let Some(process) = container.process() else { return Reply::Refused("the container is not running".to_owned()) };
+    let Some(signal) = Signal::from_named_raw(number) else {
+        return Reply::Refused(format!("there is no signal {number}"));
+    };
+    if signal == Signal::KILL {
+        container.cgroup.borrow().kill();
+    }
+    match process.signal(signal) {
+        Ok(()) => Reply::Done,
+        Err(err) => Reply::Refused(err.to_string()),
+    }
+}
+
+/// Starts a daemon unless one answers, again and again with growing pauses, until one has
+/// come back to this shim. Shims wait differently long, so that not all of them do it.
+async fn bring_daemon_back(container: &Container) {
+    let setup = &container.setup;
+    let spread = u64::from(rustix::process::getpid().as_raw_nonzero().get() as u32 % 16) * 10;
+    let mut pause = Duration::from_millis(20 + spread);
+    loop {
+        tokio::time::sleep(pause).await;
+        if container.daemon.borrow().is_some() {
+            return;
+        }
+        if UnixStream::connect(setup.run.join("stack.sock")).await.is_err() {
+            start_daemon(setup);
+        }
+        pause = (pause * 2).clamp(Duration::from_millis(500), Duration::from_secs(60));
+    }
+}
+
+fn start_daemon(setup: &Setup) {
+    let mut command = Command::new(&setup.exe);
+    command.arg("__daemon").env("STACK_ROOT", &setup.root).env("STACK_RUN", &setup.run);
+    let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    // The loser of the race for the lock ends at once and must not stay as a zombie.
+    let child = started.ok().and_then(|daemon| {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(daemon.id()).ok()?)?;
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
+        Process::new(daemon.id(), pidfd).ok()
+    });
+    if let Some(child) = child {
+        tokio::task::spawn_local(async move { child.wait().await });
+    }
+}

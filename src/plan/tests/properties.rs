@@ -1,0 +1,112 @@
+//! What holds for every project and every engine.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Dependencies with their kind, replicas, variant of network and volume, has a healthcheck.
+type Random = (Vec<(usize, u8)>, u32, u8, bool);
+
+/// Services of a random project: each depends on earlier ones only.
+fn services() -> impl Strategy<Value = Vec<Random>> {
+    let service = (prop::collection::vec((0usize..8, 0u8..4), 0..3), 0u32..3, 0u8..6, any::<bool>());
+    prop::collection::vec(service, 1..8)
+}
+
+fn yaml(services: &[Random]) -> String {
+    let mut text = String::from("{services: {");
+    for (i, (dependencies, replicas, variant, probed)) in services.iter().enumerate() {
+        let mut seen = Vec::new();
+        let mut depends = String::new();
+        for (to, kind) in dependencies {
+            let to = to % services.len();
+            if to >= i || seen.contains(&to) {
+                continue;
+            }
+            seen.push(to);
+            let condition = match kind {
+                1 if services[to].3 => "service_healthy",
+                2 => "service_completed_successfully",
+                _ => "service_started",
+            };
+            depends +=
+                &format!("s{to}: {{condition: {condition}, restart: {}, required: {}}}, ", kind % 2 == 0, *kind != 3);
+        }
+        let network = match variant {
+            0 => "networks: {a: }".to_owned(),
+            1 => "networks: {a: , b: }".to_owned(),
+            2 if *replicas < 2 => format!("networks: {{a: {{addresses: {{ipv4: 10.77.0.{}}}}}}}", i + 2),
+            3 if i > 0 => format!("network_mode: {{service: s{}}}", i - 1),
+            4 => "networks: {b: }, volumes: [{target: /d, read_only: false, kind: {type: volume, source: v, nocopy: false, subpath: null}}]".to_owned(),
+            5 => "networks: {a: }, volumes: [{target: /d, read_only: false, kind: {type: volume, source: null, nocopy: false, subpath: null}}]".to_owned(),
+            _ => "networks: {b: }".to_owned(),
+        };
+        let probe = if *probed { "healthcheck: {test: {shell: x}}, " } else { "" };
+        let replicas = match services.get(i + 1) {
+            // Who lends its namespace has a container.
+            Some((.., 3, _)) => 1.max(*replicas),
+            _ => *replicas,
+        };
+        text += &format!("s{i}: {{replicas: {replicas}, {probe}{network}, depends_on: {{{depends}}}}}, ");
+    }
+    text + "}, networks: {a: {ipam: [{subnet: 10.77.0.0/24, gateway: null, ip_range: null}]}, b: }, volumes: {v: }}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn applying_a_plan_and_planning_again_gives_nothing(first in services(), second in services(), stop in any::<u16>()) {
+        let mut world = World::new();
+        world.wishes.remove_orphans = true;
+        world.up(&yaml(&first));
+        for (i, container) in world.observed.containers.iter_mut().enumerate() {
+            match stop >> (i % 16) & 3 {
+                0 => container.state = ContainerState::Exited(1),
+                1 if i % 3 == 0 => container.state = ContainerState::Incomplete,
+                _ => {}
+            }
+        }
+        world.up(&yaml(&second));
+        let project: ProjectName = "app".into();
+        for action in [super::super::Action::Stop, super::super::Action::Restart, super::super::Action::Kill] {
+            world.act(action, &request(&project));
+        }
+        let plan = world.down(&Down { volumes: true, ..down(&project) });
+        fake::apply(&plan, &mut world.observed);
+        prop_assert_eq!(&world.observed, &Observed::default());
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_plan(services in services()) {
+        let yaml = yaml(&services);
+        let (mut one, mut two) = (World::new(), World::new());
+        prop_assert_eq!(one.plan(&yaml), two.plan(&yaml));
+    }
+}
+
+/// Not a benchmark: a bound that quadratic work would break by far, also without optimisation.
+#[test]
+fn planning_500_services_is_quick() {
+    let mut text = String::from("{services: {");
+    for i in 0..500 {
+        let before = i - i % 10;
+        text += &format!("s{i}: {{environment: {{A: b, C: d}}, healthcheck: {{test: {{shell: x}}}}, depends_on: {{");
+        if i % 10 != 0 {
+            text += &format!("s{before}: {{condition: service_healthy}}");
+        }
+        text += "}}, ";
+    }
+    let project = project(&(text + "}}"));
+    let mut world = World::new();
+    let begin = std::time::Instant::now();
+    let plan = world.plan_project(&project);
+    let first = begin.elapsed();
+    fake::apply(&plan, &mut world.observed);
+    let begin = std::time::Instant::now();
+    let again = world.plan_project(&project);
+    let second = begin.elapsed();
+    assert!(again.steps.is_empty());
+    eprintln!("first {first:?} (with check), second {second:?}");
+    assert!(second < Duration::from_millis(500), "{second:?}");
+}
