@@ -65,7 +65,7 @@ fn a_shim_that_loses_its_daemon_starts_another() {
     world.kill(daemon);
     // No command of ours: the shims do it themselves.
     let again = eventually("another daemon", SOON, || {
-        world.processes().find(|p| p.command.contains(" daemon") && p.pid != daemon).map(|p| p.pid)
+        world.processes().find(|p| p.is_daemon() && p.pid != daemon).map(|p| p.pid)
     });
     assert!(host::runs(again));
 }

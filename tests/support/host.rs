@@ -95,6 +95,13 @@ pub(crate) struct Process {
     pub(crate) parent: i32,
 }
 
+impl Process {
+    /// Tells whether it is an engine rather than a shim or a command.
+    pub(crate) fn is_daemon(&self) -> bool {
+        self.command.split(' ').nth(1).is_some_and(|word| word.trim_start_matches('_') == "daemon")
+    }
+}
+
 /// Returns all processes that can be looked at; zombies have no program and are not among them.
 pub(crate) fn processes() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").expect("/proc is there").flatten();

@@ -222,7 +222,7 @@ impl World {
     /// Returns the daemon's pid.
     #[track_caller]
     pub(crate) fn daemon(&self) -> i32 {
-        eventually("the daemon runs", SOON, || self.processes().find(|p| p.command.contains(" daemon")).map(|p| p.pid))
+        eventually("the daemon runs", SOON, || self.processes().find(host::Process::is_daemon).map(|p| p.pid))
     }
 
     /// Returns the pid of the shim that is the parent of a service's first process.
