@@ -73,7 +73,9 @@ if [ ${#standins[@]} -gt 0 ]; then
     echo "(To have the official ones later: \`stack image rm\` these, then run this again.)"
     as_root env STACK="$program" timeout 1200 "$here/images.sh" import "${standins[@]}"
 fi
-have stack-demo-web || as_root env STACK="$program" timeout 600 "$here/images.sh" import web
+if ! have stack-demo-web || [ ! -e "$top/target/images/web.tar" ] || [ "$here/web/app.py" -nt "$top/target/images/web.tar" ]; then
+    as_root env STACK="$program" timeout 600 "$here/images.sh" import web
+fi
 if [ -n "${SUDO_USER:-}$sudo" ] && [ -d "$top/target/images" ]; then
     as_root chown -R "$(stat -c %u:%g "$top/target")" "$top/target/images"
 fi

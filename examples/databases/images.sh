@@ -53,8 +53,8 @@ finish() {
             usr/lib/*/perl usr/lib/*/perl-base usr/bin/*perl* usr/lib/*/libperl* usr/bin/{dpkg,apt,deb}* \
             usr/lib/{dpkg,apt,systemd,tmpfiles.d,sysusers.d} lib/systemd var/lib/{dpkg,apt} var/cache/* var/log/* \
             etc/{apt,dpkg,init.d,logrotate.d,cron*,pam*,systemd,rc*.d} usr/share/{pam*,debconf,adduser}
-        mkdir -p -m 755 proc sys dev run
-        mkdir -p -m 1777 tmp var/tmp
+        mkdir -p proc sys dev run tmp var/tmp
+        chmod 1777 tmp var/tmp
     )
     ldconfig -r "$dir"
 }
