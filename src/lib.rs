@@ -41,6 +41,8 @@
 //! - `spec` is the one addition to the layers first drawn: the planner must name everything
 //!   and the engine must not know the planner, so what they share is data of its own.
 
+#![recursion_limit = "256"]
+
 pub mod api;
 pub mod apply;
 pub mod cli;

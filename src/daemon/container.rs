@@ -5,7 +5,7 @@ use crate::spec::{ContainerSpec, Health};
 
 /// A container as it is now: read by `ps`, `inspect` and the planner.
 #[derive(Debug, Clone)]
-pub struct View<'a> {
+pub(super) struct View<'a> {
     /// What it was made from.
     pub spec: &'a ContainerSpec,
     /// When it was made, nanoseconds since 1970.
@@ -34,7 +34,7 @@ pub struct View<'a> {
 
 /// Health of a container with a check.
 #[derive(Debug, Clone)]
-pub struct HealthView {
+pub(super) struct HealthView {
     /// The state.
     pub status: Health,
     /// Failures in a row.
@@ -45,7 +45,7 @@ pub struct HealthView {
 
 /// One probe as `inspect` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeRecord {
+pub(super) struct ProbeRecord {
     /// When it began, nanoseconds since 1970.
     pub start_ns: i64,
     /// When it ended.
@@ -57,6 +57,6 @@ pub struct ProbeRecord {
 }
 
 /// Returns the label's value, empty when it is not set.
-pub fn label_of<'a>(spec: &'a ContainerSpec, key: &str) -> &'a str {
+pub(super) fn label_of<'a>(spec: &'a ContainerSpec, key: &str) -> &'a str {
     spec.labels.get(key).map_or("", String::as_str)
 }

@@ -26,7 +26,7 @@ use crate::plan::Action;
 type Shared = State<Arc<Daemon>>;
 
 /// Returns the routes.
-pub fn router(daemon: Arc<Daemon>) -> Router {
+pub(super) fn router(daemon: Arc<Daemon>) -> Router {
     Router::new()
         .route("/v1/version", get(version))
         .route("/v1/projects", get(projects))

@@ -9,12 +9,13 @@ use super::state::Input;
 use crate::api::{ApiError, ImageSummary, ImportRequest, LoadRequest};
 use crate::event::{Event, Failure};
 use crate::host::HostError;
-use crate::image::{Image, ImageError};
+use crate::image::{Image, ImageConfig, ImageError};
+use crate::spec;
 
 impl Daemon {
     /// Returns all images.
     pub(super) fn images(&self) -> Vec<ImageSummary> {
-        let summary = |image: Arc<Image>| ImageSummary {
+        let summary = |image: Image| ImageSummary {
             id: image.id.to_string(),
             references: image.references.clone(),
             digest: image.manifest.to_string(),
@@ -37,7 +38,8 @@ impl Daemon {
             user.map(|container| container.spec.name.clone())
         };
         let removed = self.parts.images.remove(reference, false, &in_use).map_err(api_error)?;
-        Ok(removed.to_string().lines().map(str::to_owned).collect())
+        let untagged = removed.untagged.iter().map(|name| format!("Untagged: {name}"));
+        Ok(untagged.chain(removed.deleted.iter().map(|id| format!("Deleted: {id}"))).collect())
     }
 
     /// Takes in the images of an archive that `docker save` or an OCI tool wrote.
@@ -65,6 +67,31 @@ impl Daemon {
             }
             Err(error) => vec![image_failure(&doing, error)],
         }
+    }
+}
+
+/// Returns what containers inherit of an image's configuration.
+pub(super) fn inherited(config: &ImageConfig) -> spec::ImageConfig {
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    spec::ImageConfig {
+        entrypoint: config.entrypoint.clone().unwrap_or_default(),
+        cmd: config.cmd.clone().unwrap_or_default(),
+        env: config.env.clone(),
+        working_dir: config.working_dir.clone().unwrap_or_default(),
+        user: config.user.clone().unwrap_or_default(),
+        exposed_ports: config.exposed_ports.iter().cloned().collect(),
+        volumes: config.volumes.iter().cloned().collect(),
+        labels: config.labels.clone(),
+        stop_signal: config.stop_signal.clone(),
+        shell: config.shell.clone().unwrap_or_default(),
+        healthcheck: config.healthcheck.as_ref().map(|check| spec::ImageHealthcheck {
+            test: check.test.clone(),
+            interval: count(check.interval),
+            timeout: count(check.timeout),
+            start_period: count(check.start_period),
+            start_interval: count(check.start_interval),
+            retries: u32::try_from(check.retries).unwrap_or(0),
+        }),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::spec::{MountKind, NetworkSpec, RestartPolicy, Seccomp};
 
 /// Returns Docker's inspect object of a container. `bundle` is its folder on disk, `log` its
 /// log file, `networks` the networks its endpoints are on.
-pub fn inspect(view: &View<'_>, bundle: &Path, log: &Path, networks: &BTreeMap<NetworkName, NetworkSpec>) -> Value {
+pub(super) fn inspect(view: &View<'_>, bundle: &Path, log: &Path, networks: &BTreeMap<NetworkName, NetworkSpec>) -> Value {
     let spec = view.spec;
     let (entrypoint, command) = spec.argv.split_at(spec.entrypoint_len.min(spec.argv.len()));
     let exposed: Map<String, Value> = spec
@@ -228,7 +228,7 @@ fn host_config(view: &View<'_>) -> Value {
             "Name": limit.name, "Soft": unlimited(limit.soft), "Hard": unlimited(limit.hard),
         })).collect::<Vec<_>>(),
         "MaskedPaths": crate::engine::MASKED_PATHS,
-        "ReadonlyPaths": crate::engine::READONLY_PATHS,
+        "ReadonlyPaths": crate::engine::READ_ONLY_PATHS,
     })
 }
 
@@ -311,7 +311,7 @@ fn network_settings(view: &View<'_>, networks: &BTreeMap<NetworkName, NetworkSpe
 const NEVER: i64 = i64::MIN;
 
 /// Returns the time as Docker writes it, RFC 3339 with nanoseconds.
-pub fn rfc3339(ns: i64) -> String {
+pub(super) fn rfc3339(ns: i64) -> String {
     if ns == NEVER {
         return "0001-01-01T00:00:00Z".to_owned();
     }

@@ -47,7 +47,7 @@ impl Host for Machine {
     async fn remove_volume(&self, name: &VolumeName) -> Result<(), HostError> {
         let volumes = self.0.parts.volumes.clone();
         let name = name.clone();
-        blocking(move || volumes.remove(&name).map_err(HostError::new)).await
+        blocking(move || volumes.remove(&name).map(drop).map_err(HostError::new)).await
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<(), HostError> {
@@ -104,13 +104,13 @@ fn provide_source(parts: &super::Parts, mount: &mut Mount, layers: &[std::path::
             let info = if *anonymous {
                 parts.volumes.ensure(&spec).map_err(HostError::new)?
             } else {
-                parts.volumes.get(name).map_err(HostError::new)?.ok_or_else(|| {
+                parts.volumes.inspect(name).map_err(HostError::new)?.ok_or_else(|| {
                     HostError::new(format!("volume {name} has gone since it was made"))
                 })?
             };
             source.clone_from(&info.path);
             if !*nocopy {
-                parts.volumes.seed(name, layers, Path::new(&mount.target)).map_err(HostError::new)?;
+                parts.volumes.seed(name, layers, &mount.target).map_err(HostError::new)?;
             }
             Ok(())
         }

@@ -118,7 +118,7 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let parts = Parts {
         paths: paths.clone(),
         engine: Engine::new(EngineConfig { paths: paths.clone(), exe }),
-        net: Net::open(NetConfig { instance: paths.instance(), run: paths.run.clone(), root: paths.root.clone(), host_ns: None })
+        net: Net::open(NetConfig { instance: paths.instance(), run: paths.run.clone(), root: paths.root.clone() })
             .await?,
         images: ImageStore::open(&paths.root)?,
         volumes: Volumes::open(&paths.root)?,

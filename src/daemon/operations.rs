@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::task::JoinSet;
 
 use super::container::label_of;
 use super::http::Sink;
@@ -16,7 +17,8 @@ use crate::compose::model::{Project, PullPolicy};
 use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
 use crate::ids::{ProjectName, ServiceName};
-use crate::image::ImageError;
+use crate::image::{Image, ImageError, PullPhase, PullProgress};
+use crate::spec::VolumeSpec;
 use crate::plan::{self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, Plan, Services, Wait, labels};
 
 /// Steps of one plan that run at the same time: enough to hide waits, few enough that two
@@ -151,8 +153,9 @@ impl Daemon {
     pub(super) async fn pull(self: Arc<Self>, request: PullRequest, sink: Sink) -> Vec<Failure> {
         let policy = if request.missing_only { PullPolicy::Missing } else { PullPolicy::Always };
         let wanted = request.references.into_iter().collect::<BTreeSet<_>>();
-        let pulls = wanted.iter().map(|reference| self.provide_image(reference, policy, &sink));
-        futures_util::future::join_all(pulls).await.into_iter().filter_map(Result::err).collect()
+        let pulls: JoinSet<_> =
+            wanted.into_iter().map(|reference| Arc::clone(&self).provide_image(reference, policy, sink.clone())).collect();
+        pulls.join_all().await.into_iter().filter_map(|(_, result)| result.err()).collect()
     }
 
     /// Returns once it is this operation's turn; says whom it waits for.
@@ -177,9 +180,6 @@ impl Daemon {
             let with_hint = |e: &plan::PlanError| Failure { hint: e.hint(), ..failure("plan", e.to_string()) };
             return plan.errors.iter().map(with_hint).collect();
         }
-        for name in &plan.unchanged {
-            progress(sink, Resource::Container(name.clone()), Status::Running, "");
-        }
         if !plan.steps.is_empty() {
             tracing::info!(steps = plan.steps.len(), "applying\n{plan}");
         }
@@ -198,7 +198,7 @@ impl Daemon {
                 let _ = sink.send(event);
             }
         };
-        let outcome = crate::apply::apply(plan, host, WIDTH, cancelled, events).await;
+        let outcome = crate::apply::apply(plan, &host, WIDTH, cancelled, events).await;
         if let Some(watcher) = watcher {
             watcher.abort();
         }
@@ -207,7 +207,7 @@ impl Daemon {
 
     /// Returns the images of the selected services, fetched where the policy says so.
     async fn provide_images(
-        &self,
+        self: &Arc<Self>,
         project: &Project,
         selected: &BTreeSet<ServiceName>,
         policy: Option<PullPolicy>,
@@ -222,14 +222,15 @@ impl Daemon {
                 *entry = policy;
             }
         }
-        let provided = wanted.into_iter().map(|(reference, policy)| async move {
-            self.provide_image(reference, policy, sink).await.map(|info| (reference.to_owned(), info))
-        });
+        let provided: JoinSet<_> = wanted
+            .into_iter()
+            .map(|(reference, policy)| Arc::clone(self).provide_image(reference.to_owned(), policy, sink.clone()))
+            .collect();
         let mut images = BTreeMap::new();
         let mut failures = Vec::new();
-        for result in futures_util::future::join_all(provided).await {
+        for (reference, result) in provided.join_all().await {
             match result {
-                Ok((reference, info)) => {
+                Ok(info) => {
                     images.insert(reference, info);
                 }
                 Err(failure) => failures.push(failure),
@@ -238,8 +239,18 @@ impl Daemon {
         if failures.is_empty() { Ok(images) } else { Err(failures) }
     }
 
-    /// Returns an image, fetched where the policy says so.
-    async fn provide_image(&self, reference: &str, policy: PullPolicy, sink: &Sink) -> Result<ImageInfo, Failure> {
+    /// Returns an image by the name it was asked for, fetched where the policy says so.
+    async fn provide_image(
+        self: Arc<Self>,
+        reference: String,
+        policy: PullPolicy,
+        sink: Sink,
+    ) -> (String, Result<ImageInfo, Failure>) {
+        let result = self.image_for(&reference, policy, &sink).await;
+        (reference, result)
+    }
+
+    async fn image_for(&self, reference: &str, policy: PullPolicy, sink: &Sink) -> Result<ImageInfo, Failure> {
         let doing = || format!("provide image {reference:?}");
         let refused = |error: ImageError| {
             progress(sink, Resource::Image(reference.to_owned()), Status::Error, &error.to_string());
@@ -258,15 +269,23 @@ impl Daemon {
             (_, PullPolicy::Always | PullPolicy::Missing) => {
                 let resource = Resource::Image(reference.to_owned());
                 progress(sink, resource.clone(), Status::Pulling, "");
-                let report = |p: crate::image::PullProgress| {
-                    progress(sink, resource.clone(), Status::Pulling, &p.to_string());
-                };
-                let image = self.parts.images.pull(reference, &report).await.map_err(refused)?;
-                progress(sink, resource.clone(), Status::Pulled, "");
+                let image = self.fetch(reference, resource.clone(), sink).await.map_err(refused)?;
+                progress(sink, resource, Status::Pulled, "");
                 image
             }
         };
-        Ok(ImageInfo { id: image.id.clone(), layers: image.layers.clone(), config: image.config.clone() })
+        Ok(ImageInfo { id: image.id.clone(), layers: image.layers.clone(), config: super::images::inherited(&image.config) })
+    }
+
+    /// Fetches an image, on a thread that unpacking may keep busy.
+    async fn fetch(&self, reference: &str, resource: Resource, sink: &Sink) -> Result<Image, ImageError> {
+        let (images, reference, sink) = (self.parts.images.clone(), reference.to_owned(), sink.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let work = move || {
+            let report = move |p: PullProgress| progress(&sink, resource.clone(), Status::Pulling, &pull_detail(&p));
+            runtime.block_on(images.pull(&reference, &report))
+        };
+        tokio::task::spawn_blocking(work).await.expect("a pull does not panic")
     }
 
     /// `down --rmi`.
@@ -298,10 +317,17 @@ impl Daemon {
     /// Returns everything as it is now.
     pub(super) async fn observe(&self) -> Observed {
         let mut observed: Observed = self.ask(Input::Observe).await;
-        observed.volumes = self.parts.volumes.list();
-        let standing = self.parts.net.observe().await.map_or_else(|_| Default::default(), |net| net.bridges);
+        let volume = |info: crate::volume::VolumeInfo| VolumeSpec {
+            name: info.name,
+            labels: info.labels,
+            external: false,
+            device: info.device,
+        };
+        observed.volumes = self.parts.volumes.list().into_iter().map(volume).collect();
+        let standing = self.parts.net.observe().await.unwrap_or_default().bridges;
+        let standing: BTreeSet<&str> = standing.iter().map(|bridge| bridge.name.as_str()).collect();
         for network in &mut observed.networks {
-            network.alive = standing.contains_key(&network.spec.bridge);
+            network.alive = standing.contains(network.spec.bridge.as_str());
         }
         observed
     }
@@ -316,6 +342,20 @@ impl Daemon {
     fn seed(&self) -> u64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         now.as_nanos() as u64
+    }
+}
+
+/// Returns `a1b2c3 12.5MB/40MB`, what a layer's progress line ends with.
+fn pull_detail(progress: &PullProgress) -> String {
+    let megabytes = |bytes: u64| format!("{:.1}MB", bytes as f64 / 1e6);
+    match (progress.phase, progress.total) {
+        (PullPhase::Downloading, Some(total)) => {
+            format!("{} {}/{}", progress.layer, megabytes(progress.downloaded), megabytes(total))
+        }
+        (PullPhase::Downloading, None) => format!("{} {}", progress.layer, megabytes(progress.downloaded)),
+        (PullPhase::Unpacking, _) => format!("{} unpacking", progress.layer),
+        (PullPhase::Resolving, _) => "resolving".to_owned(),
+        (PullPhase::Exists | PullPhase::Done, _) => String::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// A count of reasons to stay.
 #[derive(Debug, Clone, Default)]
-pub struct Presence(Arc<Inner>);
+pub(super) struct Presence(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -18,17 +18,17 @@ struct Inner {
 
 /// One reason to stay, until it is dropped.
 #[derive(Debug)]
-pub struct Reason(Arc<Inner>);
+pub(super) struct Reason(Arc<Inner>);
 
 impl Presence {
     /// Returns a reason to stay.
-    pub fn hold(&self) -> Reason {
+    pub(super) fn hold(&self) -> Reason {
         self.0.reasons.fetch_add(1, Ordering::SeqCst);
         Reason(Arc::clone(&self.0))
     }
 
     /// Returns once nobody has needed the daemon for `quiet` on end.
-    pub async fn nobody(&self, quiet: Duration) {
+    pub(super) async fn nobody(&self, quiet: Duration) {
         loop {
             // Registered before the count is read, so no change between the two is missed.
             let changed = self.0.changed.notified();

@@ -56,7 +56,7 @@ impl Daemon {
             let id = find(state, &text)?;
             let networks = state.networks.clone();
             let view = state.containers.get(&id)?.view(state.epoch_ns());
-            Some(inspect::inspect(&view, &engine.bundle_dir(&id), &engine.log_path(&view.spec.name), &networks))
+            Some(inspect::inspect(&view, &engine.container_dir(&id), &engine.log_path(&view.spec.name), &networks))
         })
         .await
     }

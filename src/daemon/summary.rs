@@ -7,7 +7,7 @@ use crate::plan::labels;
 use crate::spec::{MountKind, Protocol};
 
 /// Returns the line of `ps` for a container.
-pub fn summary(view: &View<'_>) -> ContainerSummary {
+pub(super) fn summary(view: &View<'_>) -> ContainerSummary {
     let spec = view.spec;
     let running = matches!(view.state, "running" | "restarting");
     ContainerSummary {
@@ -58,7 +58,7 @@ fn publishers(view: &View<'_>) -> Vec<Publisher> {
 }
 
 /// Returns `tcp` or `udp`.
-pub fn protocol_word(protocol: Protocol) -> &'static str {
+pub(super) fn protocol_word(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",

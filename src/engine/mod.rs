@@ -36,6 +36,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use bundle::{MASKED_PATHS, READ_ONLY_PATHS};
 pub use failure::StartError;
 pub use handle::{Shim, ShimError};
 pub use protocol::{
@@ -216,7 +217,8 @@ impl Engine {
         self.inner.config.paths.root.join("containers")
     }
 
-    fn container_dir(&self, id: &ContainerId) -> PathBuf {
+    /// Returns the container's bundle: `config.json`, `upper`, `hosts`, ...
+    pub fn container_dir(&self, id: &ContainerId) -> PathBuf {
         self.containers_dir().join(id.as_str())
     }
 

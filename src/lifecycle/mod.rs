@@ -260,6 +260,22 @@ impl Replica {
         self.stopped
     }
 
+    /// Tells whether nothing happens to it by itself any more: it neither runs nor starts again.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.state, State::Created | State::Exited { .. } | State::Removed)
+    }
+
+    /// Returns the word that `ps` and `inspect` show.
+    pub fn word(&self) -> &'static str {
+        match self.state {
+            State::Created | State::Starting { again: false, .. } => "created",
+            State::Starting { again: true, .. } | State::Waiting { .. } => "restarting",
+            State::Running { .. } => "running",
+            State::Exited { .. } => "exited",
+            State::Removed => "dead",
+        }
+    }
+
     /// Returns what conditions are decided by.
     pub fn phase(&self) -> Phase {
         match self.state {

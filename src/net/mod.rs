@@ -356,6 +356,11 @@ impl Net {
         Ok(used)
     }
 
+    /// Returns the host's address on the uplink, once there is one: what containers reach the host by.
+    pub fn host_address(&self) -> Option<std::net::Ipv4Addr> {
+        lock(&self.inner.uplink).as_ref().map(|uplink| uplink.host)
+    }
+
     /// Returns the links that stand in the router namespace.
     pub async fn observe(&self) -> Result<ObservedNet, NetError> {
         let Some(router) = self.opened() else { return Ok(ObservedNet::default()) };
