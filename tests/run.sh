@@ -69,6 +69,10 @@ else
     timeout 3000 cargo test --locked -- --test-threads=1 || status=$?
 fi
 
+if [ "$(id -u)" != 0 ]; then
+    as_root chown -R "$(id -u):$(id -g)" target/images target/tmp
+fi
+
 say "What the tests left on the host"
 # Daemons leave by themselves a moment after their last container.
 for _ in $(seq 50); do

@@ -53,7 +53,8 @@ pub(crate) fn run(arguments: &[String]) {
     let [size, rootfs, work] = arguments else { panic!("{COMMAND} SIZE ROOTFS WORK") };
     let (size, rootfs, work): (usize, PathBuf, PathBuf) = (size.parse().expect("a number"), rootfs.into(), work.into());
     unshare(Namespaces::CLONE_NEWNS | Namespaces::CLONE_NEWNET).expect("root rights");
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>).expect("private mounts");
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>)
+        .expect("private mounts");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (up, down) = runtime.block_on(containers(size, &rootfs, &work));
     println!("{} {}", up.as_micros(), down.as_micros());
@@ -89,7 +90,13 @@ async fn containers(size: usize, rootfs: &Path, work: &Path) -> (Duration, Durat
 
 const GROUP: u32 = 4242;
 
-async fn container(number: usize, rootfs: &Path, work: &Path, network: &Handle, bridge: u32) -> (nix::unistd::Pid, OwnedFd) {
+async fn container(
+    number: usize,
+    rootfs: &Path,
+    work: &Path,
+    network: &Handle,
+    bridge: u32,
+) -> (nix::unistd::Pid, OwnedFd) {
     let root = work.join(number.to_string());
     for folder in ["upper", "work", "merged"] {
         fs::create_dir_all(root.join(folder)).expect("a new folder");

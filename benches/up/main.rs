@@ -43,7 +43,9 @@ fn main() {
     let docker = docker::available();
 
     println!("{} cores, Linux {}; medians; busybox `sleep`, one network; down with -t 0", cores(), kernel());
-    println!("floor: clone3 with five namespaces, overlay, pivot_root, proc, exec, and a veth pair on a bridge each, in a loop");
+    println!(
+        "floor: clone3 with five namespaces, overlay, pivot_root, proc, exec, and a veth pair on a bridge each, in a loop"
+    );
     match &docker {
         Ok(version) => println!("docker compose: {version}"),
         Err(reason) => println!("docker compose: not measured, {reason}"),
@@ -58,7 +60,15 @@ fn main() {
         line("stack", size, &ours);
         let (up, down) = floor::measure(&rootfs, size, times);
         println!("{:<22}{size:>9}{:>12}{:>12}{:>12}{:>12}", "kernel floor", ms(up), "", "", ms(down));
-        println!("{:<22}{:>9}{:>12}{:>12}{:>12}{:>12}", "  times the floor", "", times_of(ours.up, up), "", "", times_of(ours.down, down));
+        println!(
+            "{:<22}{:>9}{:>12}{:>12}{:>12}{:>12}",
+            "  times the floor",
+            "",
+            times_of(ours.up, up),
+            "",
+            "",
+            times_of(ours.down, down)
+        );
         if docker.is_ok() {
             let theirs = docker::measure(&world, size, times);
             line("docker compose", size, &theirs);
@@ -83,7 +93,8 @@ fn main() {
 
 /// Returns a file with so many services of one image.
 pub(crate) fn file(size: usize, image: &str) -> String {
-    let services: String = (0..size).map(|n| format!("  s{n}: {{image: {image}, command: [sleep, '100000']}}\n")).collect();
+    let services: String =
+        (0..size).map(|n| format!("  s{n}: {{image: {image}, command: [sleep, '100000']}}\n")).collect();
     format!("services:\n{services}")
 }
 
@@ -130,7 +141,7 @@ pub(crate) fn median<T: Ord + Copy>(mut all: Vec<T>) -> T {
 
 /// Returns the proportional set size, in KiB, of daemon and shims.
 fn engine_pss() -> u64 {
-    ours().map(|pid| pss_of(pid)).sum()
+    ours().map(pss_of).sum()
 }
 
 /// Returns the proportional set size of a process in KiB; 0 once it is gone.

@@ -70,9 +70,12 @@ fi
 if [ ${#standins[@]} -gt 0 ]; then
     echo "No registry could be reached for ${standins[*]}: building local stand-ins of the same names from Debian's"
     echo "packages (redis-server, mariadb-server) and PyPI's secantusdb, a server that speaks MongoDB's protocol."
+    echo "(To have the official ones later: \`stack image rm\` these, then run this again.)"
     as_root env STACK="$program" timeout 1200 "$here/images.sh" import "${standins[@]}"
 fi
-have stack-demo-web || as_root env STACK="$program" timeout 600 "$here/images.sh" import web
+if ! have stack-demo-web || [ ! -e "$top/target/images/web.tar" ] || [ "$here/web/app.py" -nt "$top/target/images/web.tar" ]; then
+    as_root env STACK="$program" timeout 600 "$here/images.sh" import web
+fi
 if [ -n "${SUDO_USER:-}$sudo" ] && [ -d "$top/target/images" ]; then
     as_root chown -R "$(stat -c %u:%g "$top/target")" "$top/target/images"
 fi

@@ -53,8 +53,8 @@ finish() {
             usr/lib/*/perl usr/lib/*/perl-base usr/bin/*perl* usr/lib/*/libperl* usr/bin/{dpkg,apt,deb}* \
             usr/lib/{dpkg,apt,systemd,tmpfiles.d,sysusers.d} lib/systemd var/lib/{dpkg,apt} var/cache/* var/log/* \
             etc/{apt,dpkg,init.d,logrotate.d,cron*,pam*,systemd,rc*.d} usr/share/{pam*,debconf,adduser}
-        mkdir -p -m 755 proc sys dev run
-        mkdir -p -m 1777 tmp var/tmp
+        mkdir -p proc sys dev run tmp var/tmp
+        chmod 1777 tmp var/tmp
     )
     ldconfig -r "$dir"
 }
@@ -118,7 +118,7 @@ CMD ["redis-server"]
 EXPOSE 6379
 VOLUME /data
 WORKDIR /data
-LABEL stack.standin=redis-server of Debian 12
+LABEL stack.standin="redis-server of Debian 12"
 END
         ;;
     mysql)
@@ -128,7 +128,7 @@ ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["mysqld"]
 EXPOSE 3306
 VOLUME /var/lib/mysql
-LABEL stack.standin=mariadb-server of Debian 12
+LABEL stack.standin="mariadb-server of Debian 12"
 END
         ;;
     mongo)
@@ -139,7 +139,7 @@ CMD ["mongod"]
 EXPOSE 27017
 VOLUME /data/db
 VOLUME /data/configdb
-LABEL stack.standin=secantusdb of PyPI
+LABEL stack.standin="secantusdb of PyPI"
 END
         ;;
     web)

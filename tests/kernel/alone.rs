@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::host::Snapshot;
 use crate::support::world::{PROGRAM, free_port, redis};
-use crate::support::{SOON, Snapshot, World, eventually};
+use crate::support::{SOON, World, eventually};
 
 fn snapshot() -> Snapshot {
     Snapshot::take(&fs::canonicalize(Path::new(PROGRAM)).unwrap())
@@ -98,14 +99,16 @@ services:
     world.up();
     let time = |service: &str, pointer: &str| -> i128 {
         let inspect = world.inspect(service);
-        let text = inspect.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_else(|| panic!("{pointer} in {inspect}"));
+        let text =
+            inspect.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_else(|| panic!("{pointer} in {inspect}"));
         text.parse::<jiff::Timestamp>().unwrap().as_nanosecond()
     };
     let health = world.inspect("db");
     let log = health["State"]["Health"]["Log"].as_array().expect("a log").clone();
     let healthy = log.iter().find(|probe| probe["ExitCode"] == 0).expect("a probe that passed");
     let healthy = healthy["End"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_nanosecond();
-    let took = Duration::from_nanos(u64::try_from(time("web", "/State/StartedAt") - healthy).expect("web started later"));
+    let took =
+        Duration::from_nanos(u64::try_from(time("web", "/State/StartedAt") - healthy).expect("web started later"));
     // The goal is 20 ms on an idle machine (design, section 11).
     assert!(took < Duration::from_millis(100), "web started {took:?} after db was healthy");
 }

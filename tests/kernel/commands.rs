@@ -26,7 +26,18 @@ fn exec_takes_environment_user_and_folder() {
     let world = World::with(APP);
     world.up();
     let output = world.stack(&[
-        "exec", "-T", "-e", "MORE=1", "-u", "app", "-w", "/var", "app", "sh", "-c", "echo $GREETING $MORE $(id -u) $(pwd)",
+        "exec",
+        "-T",
+        "-e",
+        "MORE=1",
+        "-u",
+        "app",
+        "-w",
+        "/var",
+        "app",
+        "sh",
+        "-c",
+        "echo $GREETING $MORE $(id -u) $(pwd)",
     ]);
     assert_eq!(output.ok(), "hello 1 1000 /var\n");
     let missing = world.stack(&["exec", "-T", "app", "no-such-program"]);
@@ -99,7 +110,8 @@ services:
 
 #[test]
 fn up_in_the_foreground_shows_logs_and_stops_on_ctrl_c() {
-    let world = World::with("services: {app: {image: busybox, init: true, command: sh -c 'echo started; exec sleep 1000'}}");
+    let world =
+        World::with("services: {app: {image: busybox, init: true, command: sh -c 'echo started; exec sleep 1000'}}");
     let mut up = world.start(&["up"]);
     let line = up.line_with("started");
     assert!(line.contains("app-1"), "{line}");
@@ -141,13 +153,34 @@ fn up_in_the_foreground_ends_when_all_containers_have() {
 
 #[test]
 fn ps_has_composes_shape() {
-    let world = World::with("services: {app: {image: busybox, command: sleep 1000, labels: {a: b}, healthcheck: {test: 'true', interval: 1s}}}");
+    let world = World::with(
+        "services: {app: {image: busybox, command: sleep 1000, labels: {a: b}, healthcheck: {test: 'true', interval: 1s}}}",
+    );
     world.up_wait();
     let ps = world.ps();
     let line = ps[0].as_object().unwrap();
-    for key in ["Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names",
-        "Networks", "Ports", "Project", "Publishers", "RunningFor", "Service", "Size", "State", "Status"]
-    {
+    for key in [
+        "Command",
+        "CreatedAt",
+        "ExitCode",
+        "Health",
+        "ID",
+        "Image",
+        "Labels",
+        "LocalVolumes",
+        "Mounts",
+        "Name",
+        "Names",
+        "Networks",
+        "Ports",
+        "Project",
+        "Publishers",
+        "RunningFor",
+        "Service",
+        "Size",
+        "State",
+        "Status",
+    ] {
         assert!(line.contains_key(key), "{key} in {line:?}");
     }
     assert_eq!(line["Name"], world.container("app").as_str());
@@ -197,7 +230,9 @@ fn kill_stop_start_and_rm_do_what_they_say() {
 
 #[test]
 fn a_tty_service_logs_what_its_terminal_shows() {
-    let world = World::with("services: {app: {image: busybox, tty: true, command: sh -c 'test -t 1 && echo a terminal; exec sleep 1000'}}");
+    let world = World::with(
+        "services: {app: {image: busybox, tty: true, command: sh -c 'test -t 1 && echo a terminal; exec sleep 1000'}}",
+    );
     world.up();
     eventually("its line", SOON, || world.stack(&["logs"]).ok().contains("a terminal").then_some(()));
 }

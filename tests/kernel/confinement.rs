@@ -78,7 +78,11 @@ fn kernel_interfaces_are_masked_or_read_only() {
     let world = World::with("services: {app: {image: busybox, command: sleep 1000}}");
     world.up();
     assert_eq!(world.sh("app", "cat /proc/kcore /proc/timer_list 2>/dev/null | wc -c"), "0");
-    for refused in ["echo 1 > /proc/sys/vm/overcommit_memory", "echo x > /sys/kernel/uevent_helper", "echo b > /proc/sysrq-trigger"] {
+    for refused in [
+        "echo 1 > /proc/sys/vm/overcommit_memory",
+        "echo x > /sys/kernel/uevent_helper",
+        "echo b > /proc/sysrq-trigger",
+    ] {
         let output = world.stack(&["exec", "-T", "app", "sh", "-c", refused]);
         assert_ne!(output.code, Some(0), "{output}");
     }
@@ -158,9 +162,15 @@ services:
     world.set("PLAIN_SHELL", "p");
     world.up();
     let environment = world.sh("app", "tr '\\0' '\\n' </proc/1/environ");
-    for line in
-        ["PLAIN=value", "FROM_SHELL=shell", "OVER=environment", "WITH_DEFAULT=fallback", "QUOTED=a b", "EXPANDED=p-x", "EXPORTED=1"]
-    {
+    for line in [
+        "PLAIN=value",
+        "FROM_SHELL=shell",
+        "OVER=environment",
+        "WITH_DEFAULT=fallback",
+        "QUOTED=a b",
+        "EXPANDED=p-x",
+        "EXPORTED=1",
+    ] {
         assert!(environment.lines().any(|have| have == line), "{line} in:\n{environment}");
     }
     let logs = world.stack(&["logs", "--no-log-prefix"]).ok();

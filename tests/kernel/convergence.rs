@@ -54,7 +54,9 @@ services:
 
 #[test]
 fn scale_adds_and_removes_replicas() {
-    let world = World::with("services: {web: {image: busybox, command: sleep 1000, stop_grace_period: 0s, deploy: {replicas: 2}}}");
+    let world = World::with(
+        "services: {web: {image: busybox, command: sleep 1000, stop_grace_period: 0s, deploy: {replicas: 2}}}",
+    );
     let numbers = |ids: &BTreeMap<String, String>| -> Vec<String> {
         ids.keys().filter_map(|name| name.rsplit('-').next().map(str::to_owned)).collect()
     };
@@ -75,7 +77,10 @@ fn scale_adds_and_removes_replicas() {
 fn orphans_are_reported_and_removed_when_asked() {
     let world = World::with(PAIR);
     world.up();
-    world.write("stack.yml", "services: {one: {image: busybox, command: sleep 1000, stop_grace_period: 0s, environment: {VALUE: a}}}");
+    world.write(
+        "stack.yml",
+        "services: {one: {image: busybox, command: sleep 1000, stop_grace_period: 0s, environment: {VALUE: a}}}",
+    );
     let up = world.stack(&["up", "-d"]);
     assert!(up.stderr.contains("orphan") && up.stderr.contains(&world.container("two")), "{up}");
     up.ok();

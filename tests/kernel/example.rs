@@ -20,7 +20,9 @@ fn three_databases_and_a_web_service_that_uses_them() {
     for name in ["redis", "mysql", "mongo", "web"] {
         images::example(&script, name);
         let mut import = Command::new(&script);
-        import.args(["import", name]).envs(world.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
+        import
+            .args(["import", name])
+            .envs(world.command(&[]).get_envs().filter_map(|(key, value)| Some((key, value?))));
         run(import.env("STACK", crate::support::world::PROGRAM), Duration::from_secs(120)).ok();
     }
     fs::copy(example.join("stack.yml"), world.folder().join("stack.yml")).unwrap();
@@ -29,7 +31,7 @@ fn three_databases_and_a_web_service_that_uses_them() {
         while std::net::TcpListener::bind(("::", next)).is_err() {
             next += 1;
         }
-        world.set(variable, next);
+        world.set(variable, &next);
         next += 1;
         next - 1
     };
@@ -71,7 +73,10 @@ fn three_databases_and_a_web_service_that_uses_them() {
         });
         // A visit that failed half-way has counted in redis.
         count = answer["redis"]["visits"].as_i64().unwrap().max(count);
-        assert!(answer["mysql"]["rows"].as_i64().unwrap() > 2 && answer["mongo"]["documents"].as_i64().unwrap() > 2, "{answer}");
+        assert!(
+            answer["mysql"]["rows"].as_i64().unwrap() > 2 && answer["mongo"]["documents"].as_i64().unwrap() > 2,
+            "{answer}"
+        );
         assert_eq!(world.address(service), address, "{service}");
         assert_ne!(world.pid(service), pid, "{service}");
     }
@@ -81,5 +86,8 @@ fn three_databases_and_a_web_service_that_uses_them() {
     run(&mut world.command(&["up", "-d", "--wait", "--wait-timeout", "120"]), Duration::from_secs(150)).ok();
     let answer = visit(Ipv4Addr::LOCALHOST.into());
     assert!(answer["redis"]["visits"].as_i64().unwrap() > count, "{answer}");
-    assert!(answer["mysql"]["rows"].as_i64().unwrap() > 3 && answer["mongo"]["documents"].as_i64().unwrap() > 3, "{answer}");
+    assert!(
+        answer["mysql"]["rows"].as_i64().unwrap() > 3 && answer["mongo"]["documents"].as_i64().unwrap() > 3,
+        "{answer}"
+    );
 }

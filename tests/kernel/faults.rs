@@ -33,8 +33,12 @@ services:
     let last = || world.stack(&["logs", "--no-log-prefix", "--tail", "1", "ticker"]).ok();
     let before = last();
     eventually("the log goes on", SOON, || (last() != before).then_some(()));
-    let ticks: Vec<u64> = world.stack(&["logs", "--no-log-prefix", "ticker"]).ok().lines()
-        .filter_map(|line| line.strip_prefix("tick ")?.parse().ok()).collect();
+    let ticks: Vec<u64> = world
+        .stack(&["logs", "--no-log-prefix", "ticker"])
+        .ok()
+        .lines()
+        .filter_map(|line| line.strip_prefix("tick ")?.parse().ok())
+        .collect();
     assert!(ticks.iter().zip(1..).all(|(have, want)| *have == want), "lines are missing: {ticks:?}");
     assert_eq!(world.sh("web", "wget -qO- http://web"), "page", "names resolve");
 }
@@ -61,7 +65,7 @@ fn a_shim_that_loses_its_daemon_starts_another() {
     world.kill(daemon);
     // No command of ours: the shims do it themselves.
     let again = eventually("another daemon", SOON, || {
-        world.processes().find(|p| p.command.contains(" daemon") && p.pid != daemon).map(|p| p.pid)
+        world.processes().find(|p| p.is_daemon() && p.pid != daemon).map(|p| p.pid)
     });
     assert!(host::runs(again));
 }
@@ -135,7 +139,8 @@ fn the_daemon_leaves_when_nothing_is_left_to_run() {
 fn a_busy_port_names_its_holder_and_leaves_nothing_half_made() {
     let holder = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = holder.local_addr().unwrap().port();
-    let world = World::with(&format!("services: {{web: {{image: busybox, command: sleep 1000, ports: ['{port}:80']}}}}"));
+    let world =
+        World::with(&format!("services: {{web: {{image: busybox, command: sleep 1000, ports: ['{port}:80']}}}}"));
     let message = world.stack(&["up", "-d"]).fails_naming(&[&port.to_string(), "web", &std::process::id().to_string()]);
     let myself = std::env::current_exe().unwrap();
     let name = myself.file_name().unwrap().to_string_lossy().into_owned();

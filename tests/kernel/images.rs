@@ -26,7 +26,8 @@ impl Registry {
                 storage.display().to_string()
             ),
         );
-        let server = Running::start(Command::new("docker-registry").arg("serve").arg(world.folder().join("registry.yml")));
+        let server =
+            Running::start(Command::new("docker-registry").arg("serve").arg(world.folder().join("registry.yml")));
         eventually("the registry listens", SOON, || std::net::TcpStream::connect(&address).ok());
         Self { address, _server: server }
     }
@@ -105,7 +106,9 @@ fn a_damaged_layer_is_refused() {
     let world = World::empty();
     let registry = Registry::start(&world);
     registry.push(&world, "team/app:1");
-    let blobs = run(Command::new("find").arg(world.folder().join("registry")).args(["-name", "data", "-size", "+500k"]), SOON).ok();
+    let blobs =
+        run(Command::new("find").arg(world.folder().join("registry")).args(["-name", "data", "-size", "+500k"]), SOON)
+            .ok();
     let blob = blobs.lines().next().expect("the layer");
     let mut bytes = fs::read(blob).unwrap();
     let middle = bytes.len() / 2;
@@ -149,7 +152,8 @@ fn a_missing_image_that_must_not_be_pulled_is_named() {
 fn imported_images_are_listed_inspected_and_removed() {
     let world = World::new();
     assert!(world.stack(&["image", "ls"]).ok().contains("busybox"));
-    let inspect: Vec<serde_json::Value> = serde_json::from_str(&world.stack(&["image", "inspect", "busybox"]).ok()).unwrap();
+    let inspect: Vec<serde_json::Value> =
+        serde_json::from_str(&world.stack(&["image", "inspect", "busybox"]).ok()).unwrap();
     assert_eq!(inspect[0]["Config"]["Cmd"], serde_json::json!(["sh"]));
     world.stack(&["image", "rm", "busybox"]).ok();
     world.stack(&["image", "inspect", "busybox"]).fails_naming(&["busybox"]);

@@ -19,7 +19,10 @@ fn malformed_yaml_is_named_with_its_line() {
 
 #[test]
 fn a_misspelled_key_gets_a_suggestion() {
-    check("services:\n  app:\n    image: busybox\n    healthchek: {test: 'true'}\n", &["stack.yml:4:5", "healthchek", "healthcheck"]);
+    check(
+        "services:\n  app:\n    image: busybox\n    healthchek: {test: 'true'}\n",
+        &["stack.yml:4:5", "healthchek", "healthcheck"],
+    );
 }
 
 #[test]
@@ -64,7 +67,9 @@ fn a_missing_env_file_is_named() {
 
 #[test]
 fn what_is_not_in_force_yet_is_a_warning_that_names_its_line() {
-    let world = World::with("services:\n  app:\n    image: busybox\n    command: sleep 1000\n    blkio_config: {weight: 300}\n");
+    let world = World::with(
+        "services:\n  app:\n    image: busybox\n    command: sleep 1000\n    blkio_config: {weight: 300}\n",
+    );
     let up = world.stack(&["up", "-d"]);
     assert!(up.stderr.contains("blkio_config") && up.stderr.contains("stack.yml:5"), "{up}");
     up.ok();

@@ -99,7 +99,9 @@ fn init_reaps_orphans_and_passes_signals_on() {
     let world = World::with(&format!("services: {{app: {{image: busybox, init: true, command: {orphan:?}}}}}"));
     world.up();
     assert_ne!(world.sh("app", "cat /proc/1/comm"), "sleep", "an init is process 1");
-    becomes("zombies", &"0".to_owned(), || world.sh("app", "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l"));
+    becomes("zombies", &"0".to_owned(), || {
+        world.sh("app", "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l")
+    });
     becomes("orphans that run", &"1".to_owned(), || world.sh("app", "pidof sleep | wc -w"));
     let stop = world.stack(&["stop"]);
     assert!(stop.took < Duration::from_secs(5), "SIGTERM did not reach the program: {stop}");

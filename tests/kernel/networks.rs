@@ -88,8 +88,9 @@ networks: {{a: , b: }}
 #[test]
 fn published_ports_answer_on_every_address_of_the_host() {
     let port = free_port();
-    let world =
-        World::with(&format!("services: {{web: {{image: busybox, command: {SERVER:?}, hostname: web, ports: ['{port}:80']}}}}"));
+    let world = World::with(&format!(
+        "services: {{web: {{image: busybox, command: {SERVER:?}, hostname: web, ports: ['{port}:80']}}}}"
+    ));
     world.up();
     let mut addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     addresses.extend(own_address().map(IpAddr::from));
@@ -98,7 +99,11 @@ fn published_ports_answer_on_every_address_of_the_host() {
         assert_eq!(page, "web\n", "{address}");
     }
     let publishers = world.ps()[0]["Publishers"].clone();
-    assert!(publishers.as_array().is_some_and(|all| all.iter().any(|p| p["PublishedPort"] == port && p["TargetPort"] == 80)));
+    assert!(
+        publishers
+            .as_array()
+            .is_some_and(|all| all.iter().any(|p| p["PublishedPort"] == port && p["TargetPort"] == 80))
+    );
 }
 
 #[test]
@@ -162,7 +167,9 @@ fn a_port_range_gets_a_free_port_and_ps_names_it() {
 
 #[test]
 fn containers_know_their_own_name_and_the_loopback() {
-    let world = World::with("services: {web: {image: busybox, command: sleep 1000, hostname: box, extra_hosts: ['far:10.9.8.7']}}");
+    let world = World::with(
+        "services: {web: {image: busybox, command: sleep 1000, hostname: box, extra_hosts: ['far:10.9.8.7']}}",
+    );
     world.up();
     assert_eq!(world.sh("web", "hostname"), "box");
     assert_eq!(world.sh("web", "cat /etc/hostname"), "box");

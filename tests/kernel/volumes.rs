@@ -34,7 +34,10 @@ volumes: {data: , empty: }
 ",
     );
     world.up();
-    assert_eq!(world.sh("app", "cat /seed/from-image; stat -c '%u:%g %a' /seed /seed/from-image"), "seeded\n1000:1000 750\n1000:1000 640");
+    assert_eq!(
+        world.sh("app", "cat /seed/from-image; stat -c '%u:%g %a' /seed /seed/from-image"),
+        "seeded\n1000:1000 750\n1000:1000 640"
+    );
     assert_eq!(world.sh("bare", "ls -A /seed"), "");
 }
 
@@ -87,7 +90,9 @@ fn the_short_form_makes_a_missing_bind_source_and_the_long_form_does_not() {
 
 #[test]
 fn a_link_in_the_image_does_not_lead_a_mount_out_of_it() {
-    let world = World::with("services: {app: {image: busybox, command: sleep 1000, volumes: ['data:/data']}}\nvolumes: {data: }");
+    let world = World::with(
+        "services: {app: {image: busybox, command: sleep 1000, volumes: ['data:/data']}}\nvolumes: {data: }",
+    );
     world.up();
     // The container plants a link where a later mount goes.
     world.sh("app", "ln -s ../../../../../../tmp /data/out");
@@ -102,7 +107,9 @@ fn a_link_in_the_image_does_not_lead_a_mount_out_of_it() {
 #[test]
 fn an_anonymous_volume_is_kept_by_a_recreated_container() {
     let yaml = |value: &str| {
-        format!("services: {{app: {{image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes: [/data], environment: {{A: {value:?}}}}}}}")
+        format!(
+            "services: {{app: {{image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes: [/data], environment: {{A: {value:?}}}}}}}"
+        )
     };
     let world = World::with(&yaml("1"));
     world.up();

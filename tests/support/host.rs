@@ -24,7 +24,10 @@ impl Snapshot {
     /// Returns what is there now; of the processes only those that run `program`.
     pub(crate) fn take(program: &Path) -> Self {
         Self {
-            processes: processes().filter(|p| p.executable == program).map(|p| format!("{} {}", p.pid, p.command)).collect(),
+            processes: processes()
+                .filter(|p| p.executable == program)
+                .map(|p| format!("{} {}", p.pid, p.command))
+                .collect(),
             mounts: mounts().into_iter().collect(),
             links: links(),
             namespaces: names("/run/netns"),
@@ -58,7 +61,9 @@ impl Snapshot {
 
     /// Returns the part whose names hold one of the words: what one engine among many left.
     pub(crate) fn naming(&self, words: &[String]) -> Self {
-        let part = |all: &BTreeSet<String>| all.iter().filter(|name| words.iter().any(|word| name.contains(word.as_str()))).cloned().collect();
+        let part = |all: &BTreeSet<String>| {
+            all.iter().filter(|name| words.iter().any(|word| name.contains(word.as_str()))).cloned().collect()
+        };
         Self {
             processes: part(&self.processes),
             mounts: part(&self.mounts),
@@ -90,6 +95,13 @@ pub(crate) struct Process {
     pub(crate) parent: i32,
 }
 
+impl Process {
+    /// Tells whether it is an engine rather than a shim or a command.
+    pub(crate) fn is_daemon(&self) -> bool {
+        self.command.split(' ').nth(1).is_some_and(|word| word.trim_start_matches('_') == "daemon")
+    }
+}
+
 /// Returns all processes that can be looked at; zombies have no program and are not among them.
 pub(crate) fn processes() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
@@ -98,7 +110,13 @@ pub(crate) fn processes() -> impl Iterator<Item = Process> {
         let executable = fs::read_link(entry.path().join("exe")).ok()?;
         let words = |name: &str| -> Option<Vec<String>> {
             let bytes = fs::read(entry.path().join(name)).ok()?;
-            Some(bytes.split(|b| *b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).filter(|w| !w.is_empty()).collect())
+            Some(
+                bytes
+                    .split(|b| *b == 0)
+                    .map(|w| String::from_utf8_lossy(w).into_owned())
+                    .filter(|w| !w.is_empty())
+                    .collect(),
+            )
         };
         let status = fs::read_to_string(entry.path().join("status")).ok()?;
         let parent = status.lines().find_map(|l| l.strip_prefix("PPid:"))?.trim().parse().ok()?;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
+
 use super::program::run;
 
 /// A root filesystem archive and what `stack image import -c` shall add to it.
@@ -19,7 +21,7 @@ pub(crate) struct Image {
 
 /// Returns an image with a static busybox under all its names, and users `root`, `app` and `nobody`.
 pub(crate) fn busybox() -> Image {
-    Image { tar: cached("busybox", |tar| base(tar)), changes: vec![r#"CMD ["sh"]"#, PATH] }
+    Image { tar: cached("busybox", base), changes: vec![r#"CMD ["sh"]"#, PATH] }
 }
 
 /// Returns busybox with Debian's redis server, which the package `redis-tools` holds under another name.
@@ -53,11 +55,12 @@ fn cached(name: &str, make: impl FnOnce(&mut Tar) -> io::Result<()>) -> PathBuf 
     fs::create_dir_all(&folder).expect("target is writable");
     let path = folder.join(format!("{name}.tar"));
     let lock = File::create(folder.join(format!("{name}.lock"))).expect("target is writable");
-    lock.lock().expect("flock");
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, err)| err).expect("flock");
     if !path.exists() {
         let aside = folder.join(format!("{name}.new"));
         let mut tar = tar::Builder::new(io::BufWriter::new(File::create(&aside).expect("target is writable")));
-        make(&mut tar).unwrap_or_else(|err| panic!("cannot make the image {name}: {err} (`make test` installs the parts)"));
+        make(&mut tar)
+            .unwrap_or_else(|err| panic!("cannot make the image {name}: {err} (`make test` installs the parts)"));
         tar.into_inner().and_then(|file| file.into_inner().map_err(Into::into)).expect("the archive is complete");
         fs::rename(aside, &path).expect("same folder");
     }
@@ -65,7 +68,9 @@ fn cached(name: &str, make: impl FnOnce(&mut Tar) -> io::Result<()>) -> PathBuf 
 }
 
 fn base(tar: &mut Tar) -> io::Result<()> {
-    for (name, mode) in [("bin", 0o755), ("dev", 0o755), ("etc", 0o755), ("proc", 0o755), ("root", 0o700), ("run", 0o755)] {
+    for (name, mode) in
+        [("bin", 0o755), ("dev", 0o755), ("etc", 0o755), ("proc", 0o755), ("root", 0o700), ("run", 0o755)]
+    {
         folder(tar, name, mode, (0, 0))?;
     }
     for name in ["sbin", "sys", "usr", "usr/bin", "var", "www"] {
@@ -75,7 +80,13 @@ fn base(tar: &mut Tar) -> io::Result<()> {
     // Content and owner that a new named volume takes over.
     folder(tar, "seed", 0o750, (1000, 1000))?;
     file(tar, "seed/from-image", 0o640, (1000, 1000), b"seeded\n")?;
-    file(tar, "etc/passwd", 0o644, (0, 0), b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")?;
+    file(
+        tar,
+        "etc/passwd",
+        0o644,
+        (0, 0),
+        b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+    )?;
     file(tar, "etc/group", 0o644, (0, 0), b"root:x:0:\napp:x:1000:\ntools:x:2000:app\nnobody:x:65534:\n")?;
     add(tar, Path::new("/bin/busybox"), "bin/busybox", 0o755)?;
     let applets = run(Command::new("/bin/busybox").arg("--list"), Duration::from_secs(10)).ok();
@@ -92,7 +103,9 @@ fn base(tar: &mut Tar) -> io::Result<()> {
 /// Returns the libraries that programs are linked with, and the loader.
 fn libraries(programs: &[&str]) -> BTreeSet<PathBuf> {
     let text = run(Command::new("ldd").args(programs), Duration::from_secs(10)).ok();
-    let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/') && !word.ends_with(':')).map(PathBuf::from);
+    let path = |line: &str| {
+        line.split_whitespace().find(|word| word.starts_with('/') && !word.ends_with(':')).map(PathBuf::from)
+    };
     text.lines().filter_map(path).collect()
 }
 

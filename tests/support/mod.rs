@@ -11,8 +11,6 @@ pub(crate) mod world;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-pub(crate) use host::Snapshot;
-pub(crate) use program::{Output, Running};
 pub(crate) use world::World;
 
 /// Bound of everything that should happen soon: long enough for a busy machine.

@@ -150,7 +150,12 @@ impl Running {
         let status = wait(&mut self.child, limit);
         let rest: Vec<String> = self.lines.iter().collect();
         let Some(status) = status else {
-            panic!("`{}` did not end within {limit:?}; so far:\n{}\n{}", self.line, self.seen.join("\n"), rest.join("\n"));
+            panic!(
+                "`{}` did not end within {limit:?}; so far:\n{}\n{}",
+                self.line,
+                self.seen.join("\n"),
+                rest.join("\n")
+            );
         };
         (status.code(), rest)
     }

@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Sets a variable for all commands.
-    pub(crate) fn set(&mut self, key: &str, value: impl ToString) {
+    pub(crate) fn set(&mut self, key: &str, value: &(impl ToString + ?Sized)) {
         self.variables.insert(key.to_owned(), value.to_string());
     }
 
@@ -222,7 +222,7 @@ impl World {
     /// Returns the daemon's pid.
     #[track_caller]
     pub(crate) fn daemon(&self) -> i32 {
-        eventually("the daemon runs", SOON, || self.processes().find(|p| p.command.contains(" daemon")).map(|p| p.pid))
+        eventually("the daemon runs", SOON, || self.processes().find(host::Process::is_daemon).map(|p| p.pid))
     }
 
     /// Returns the pid of the shim that is the parent of a service's first process.
