@@ -76,11 +76,18 @@ impl Daemon {
                     }
                 },
                 Some(event) = events.recv() => {
-                    let Some(writer) = self.appeared(event).await else { continue };
+                    let Some((writer, since_ns)) = self.appeared(event).await else { continue };
                     if writer.is_wanted(&request) && known.insert(writer.container.clone()) {
                         let path = self.parts.engine.log_path(&writer.container);
-                        // A container made anew goes on with the log of the one it replaces.
-                        let position = logs::read(&path, Filter { tail: Some(0), ..Filter::default() }).position();
+                        // The log may begin with the lines of an earlier container of this name.
+                        let filter = Filter { since_ns: Some(since_ns), ..filter };
+                        let mut entries = logs::read(&path, Filter { tail: None, ..filter });
+                        for entry in entries.by_ref() {
+                            if sink.send(writer.line(entry)).is_err() {
+                                return;
+                            }
+                        }
+                        let position = entries.position();
                         if let Err(error) = follower.add(writer, path, position) {
                             tracing::warn!(%error, "cannot follow a log");
                         }
@@ -91,11 +98,13 @@ impl Daemon {
         }
     }
 
-    /// Returns the writer that an event tells of, when it is a new container.
-    async fn appeared(&self, event: Event) -> Option<Writer> {
-        let Event::Container { action: Action::Create | Action::Start, project, name, .. } = event else { return None };
+    /// Returns the writer that an event tells of, when it may be a new container, and since when.
+    async fn appeared(&self, event: Event) -> Option<(Writer, i64)> {
+        let Event::Container { action: Action::Create | Action::Start, project, name, time_ns, .. } = event else {
+            return None;
+        };
         let containers = self.summaries(Some(project)).await;
-        containers.into_iter().find(|c| c.name == name).map(Writer::of)
+        containers.into_iter().find(|c| c.name == name).map(|c| (Writer::of(c), time_ns))
     }
 }
 

@@ -108,7 +108,7 @@ fn start(paths: Paths) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(serve(&paths));
     // Tasks that still write logs or fetch images are cut off here; all they do can be redone.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    runtime.shutdown_background();
     drop(lock);
     result
 }
@@ -123,12 +123,25 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
         images: ImageStore::open(&paths.root)?,
         volumes: Volumes::open(&paths.root)?,
     };
+    let warm = parts.engine.clone();
+    let first_shim = tokio::spawn(async move { warm.warm_up().await });
+    let cleaning = parts.clone();
+    tokio::task::spawn_blocking(move || {
+        cleaning.engine.empty_trash();
+        crate::store::Trash::new(&cleaning.paths.root).empty();
+        if let Err(error) = cleaning.images.sweep() {
+            tracing::warn!(%error, "leftovers of images could not be removed");
+        }
+    });
     let presence = presence::Presence::default();
     let (inputs, receiver) = mpsc::unbounded_channel();
     let mut state = state::State::new(parts.clone(), inputs.clone(), presence.clone());
     adopt::adopt(&mut state).await;
     tokio::spawn(state.run(receiver));
     let daemon = Arc::new(Daemon { parts: parts.clone(), inputs, turns: Mutex::default() });
+    if let Err(error) = first_shim.await? {
+        tracing::warn!(%error, "the server of shims did not start");
+    }
     let listener = socket::listen(&paths.socket())
         .map_err(|e| format!("cannot listen on {}: {e}", paths.socket().display()))?;
     ready();
