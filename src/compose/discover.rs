@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,16 +91,16 @@ pub(crate) fn read(path: PathBuf, options: &LoadOptions, diagnostics: &mut Vec<D
     }
 }
 
-/// Reads a file that is not too large to be what it should be.
+/// Reads a file that is not too large to be what it should be; also one without an end.
 pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    let file = fs::File::open(path)?;
+    let limit = parse::MAX_FILE as u64;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(limit) as usize + 1);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > parse::MAX_FILE {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
     }
-    if metadata.len() > parse::MAX_FILE as u64 {
-        return Err(io::Error::other(format!("it is larger than {} bytes", parse::MAX_FILE)));
-    }
-    fs::read(path)
+    Ok(bytes)
 }
 
 /// Returns why a file could not be read, without the number of the error.

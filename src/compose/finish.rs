@@ -9,19 +9,16 @@ pub(crate) fn finish(node: &mut Node, shape: &Shape) {
     match (shape, &mut node.value) {
         (Shape::Short(_, long), _) => finish(node, long),
         (Shape::Object(table), Value::Map(map)) => {
-            for field in table.fields {
-                let Some(value) = map.get_mut(field.name) else { continue };
+            map.retain(|key, value| {
+                let Some(field) = table.field(key) else { return true };
                 finish(value, &field.shape);
-                let gone = match field.print {
-                    Print::Never => true,
-                    Print::Filled => says_nothing(value, &field.shape),
-                    Print::Given => value.is_null(),
-                    Print::Always => false,
-                };
-                if gone {
-                    map.shift_remove(field.name);
+                match field.print {
+                    Print::Never => false,
+                    Print::Filled => !says_nothing(value, &field.shape),
+                    Print::Given => !value.is_null(),
+                    Print::Always => true,
                 }
-            }
+            });
             for field in table.fields.iter().filter(|f| f.print == Print::Always) {
                 if map.contains_key(field.name) {
                     continue;

@@ -1,5 +1,7 @@
 //! The canonical tree as JSON and YAML, keys in order.
 
+use serde::{Serialize, Serializer};
+
 use super::schema::{Object, Print, Shape, TOP};
 use super::tree::{Map, Node, Value};
 
@@ -11,8 +13,7 @@ pub fn config_json(tree: &Node) -> serde_json::Value {
 
 /// Returns the tree as `config` prints it.
 pub fn config_yaml(tree: &Node) -> String {
-    let value = yaml(tree, &Shape::Object(&TOP));
-    serde_yaml::to_string(&value).unwrap_or_default()
+    serde_yaml::to_string(&Yaml { node: tree, shape: &Shape::Object(&TOP) }).unwrap_or_default()
 }
 
 fn json(node: &Node, shape: &Shape) -> serde_json::Value {
@@ -35,28 +36,44 @@ fn json(node: &Node, shape: &Shape) -> serde_json::Value {
     }
 }
 
-fn yaml(node: &Node, shape: &Shape) -> serde_yaml::Value {
-    match &node.value {
-        Value::Null => serde_yaml::Value::Null,
-        Value::Bool(value) => (*value).into(),
-        Value::Int(number) => (*number).into(),
-        Value::Float(number) => (*number).into(),
-        Value::Text(text) => text.as_str().into(),
-        Value::List(items) => items.iter().map(|item| yaml(item, item_shape(shape))).collect(),
-        Value::Map(map) => {
-            let table = table(shape);
-            let mut out = serde_yaml::Mapping::new();
-            for (key, node) in sorted(map, table) {
-                let inner = yaml(node, value_shape(shape, key));
-                let always = table.and_then(|t| t.field(key)).is_some_and(|f| f.print == Print::Always);
-                let empty = inner.is_null() || inner.as_mapping().is_some_and(serde_yaml::Mapping::is_empty);
-                // These are in the tree for JSON's sake.
-                if !(always && empty) {
-                    out.insert(key.into(), inner);
-                }
+/// A node on its way into YAML.
+struct Yaml<'a> {
+    node: &'a Node,
+    shape: &'a Shape,
+}
+
+impl Serialize for Yaml<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.node.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Int(number) => serializer.serialize_i64(*number),
+            Value::Float(number) => serializer.serialize_f64(*number),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::List(items) => {
+                let shape = item_shape(self.shape);
+                serializer.collect_seq(items.iter().map(|node| Yaml { node, shape }))
             }
-            serde_yaml::Value::Mapping(out)
+            Value::Map(map) => {
+                let table = table(self.shape);
+                let entries = sorted(map, table).into_iter().filter(|(key, node)| !for_json(key, node, table));
+                serializer
+                    .collect_map(entries.map(|(key, node)| (key, Yaml { node, shape: value_shape(self.shape, key) })))
+            }
         }
+    }
+}
+
+/// Returns true for what is in the tree only because the reference's JSON has it.
+fn for_json(key: &str, node: &Node, table: Option<&Object>) -> bool {
+    let Some(field) = table.and_then(|table| table.field(key)).filter(|f| f.print == Print::Always) else {
+        return false;
+    };
+    let inner = self::table(&field.shape);
+    match &node.value {
+        Value::Null => true,
+        Value::Map(map) => map.iter().all(|(key, node)| for_json(key, node, inner)),
+        _ => false,
     }
 }
 
