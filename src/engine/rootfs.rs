@@ -367,6 +367,9 @@ impl Tree {
         }
         rustix::process::umask(umask);
         for &(name, target) in devices::LINKS {
+            if name == "core" && resolve(self.0.as_fd(), Path::new(target)).is_err() {
+                continue; // a kernel without it
+            }
             match rustix::fs::symlinkat(target, &dev, name) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(err) => return Err(StartError::os(format!("make the link /dev/{name}"), &err.into())),

@@ -121,7 +121,7 @@ impl Container {
         if self.netns.is_none() && !self.setup.host_network {
             flags = flags | CloneFlags::NET;
         }
-        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd(), |report| {
+        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd().as_ref(), |report| {
             let cgroup = self.cgroup.borrow();
             init::first(&self.setup, &cgroup, self.netns.as_ref().map(AsFd::as_fd), stdio, report)
         })?;
@@ -170,7 +170,10 @@ impl Container {
             return Ok(warnings.clone());
         }
         let made = self.cgroup.borrow_mut().create(&self.setup.resources);
-        let warnings = made.map_err(|err| StartError::os(err.to_string(), &err.source))?;
+        let mut warnings = made.map_err(|err| StartError::os(err.to_string(), &err.source))?;
+        if !self.setup.privileged {
+            warnings.extend(self.cgroup.borrow_mut().restrict_devices());
+        }
         self.state.borrow_mut().cgroup_warnings = Some(warnings.clone());
         Ok(warnings)
     }
@@ -285,13 +288,13 @@ pub(super) fn null() -> rustix::io::Result<OwnedFd> {
 /// Clones a process that runs `child`, and returns it with the socket on which it reports.
 pub(super) fn spawn(
     flags: CloneFlags,
-    cgroup: Option<OwnedFd>,
+    cgroup: Option<&OwnedFd>,
     child: impl FnOnce(&OwnedFd),
 ) -> Result<(Rc<Process>, OwnedFd), StartError> {
     let step = || "make the process".to_owned();
     let (report, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).step(step)?;
-    match sys::fork(flags, cgroup.as_ref().map(AsFd::as_fd)).step(step)? {
+    match sys::fork(flags, cgroup.map(AsFd::as_fd)).step(step)? {
         Fork::Child => {
             drop(report);
             child(&theirs);
