@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::Setup;
 use super::output::{Input, Output, Process};
 use super::ports::Ports;
-use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::cgroup::Cgroup;
 use crate::engine::failure::{StartError, Step};
 use crate::engine::init::{self, Report, Stdio};
 use crate::engine::logs::{Stream, Writer};
@@ -51,10 +51,8 @@ struct State {
 
 impl Container {
     pub(super) fn new(setup: Setup, netns: Option<OwnedFd>, router: Option<OwnedFd>) -> Rc<Self> {
-        // Without cgroups (no mountinfo) limits are reported as not enforced.
-        let hierarchies = Hierarchies::detect().unwrap_or_default();
         Rc::new(Self {
-            cgroup: RefCell::new(Cgroup::new(hierarchies, &setup.cgroup_parent, setup.id.as_str())),
+            cgroup: RefCell::new(Cgroup::new(setup.hierarchies.clone(), &setup.cgroup_parent, setup.id.as_str())),
             state: RefCell::default(),
             log: RefCell::new(Writer::new(setup.log.clone())),
             ports: RefCell::default(),

@@ -273,6 +273,7 @@ async fn a_container_is_what_runc_makes_of_the_bundle() {
         bundle.join("work").display()
     );
     let rootfs = bundle.join("rootfs");
+    std::fs::create_dir(&rootfs).unwrap();
     let flags = nix::mount::MsFlags::empty();
     nix::mount::mount(Some("overlay"), &rootfs, Some("overlay"), flags, Some(overlay.as_str())).unwrap();
     let state = world.folder.path().join("runc");
