@@ -369,6 +369,35 @@ async fn a_new_daemon_adopts_what_runs_and_what_ended() {
     assert!(engine.adopt(world.events.clone()).await.is_empty());
 }
 
+/// The daemon is killed: the container goes on, its shim starts a daemon anew, and that one
+/// finds the container as it was.
+#[test]
+fn a_shim_that_lost_its_daemon_starts_another() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let mut world = World::with_program(
+        "#!/bin/sh\nif [ $1 = __daemon ]; then echo \"$STACK_ROOT $STACK_RUN\" > $STACK_RUN/daemon-started; exit; fi\nexec $STACK \"$@\"\n",
+    );
+    let spec = world.spec(&["sleep", "1000"]);
+    let daemon = runtime();
+    let pid = daemon.block_on(async { world.shim(&spec).await.start().await.unwrap().pid });
+    drop(daemon); // its connections close without a word
+
+    let run = world.folder.path().join("run");
+    runtime().block_on(async {
+        let expected = format!("{} {}\n", world.folder.path().join("root").display(), run.display());
+        eventually("a daemon is started", || {
+            std::fs::read_to_string(run.join("daemon-started")).is_ok_and(|text| text == expected)
+        })
+        .await;
+        assert!(alive(pid));
+        let engine = world.another_engine();
+        let adopted = engine.adopt(world.events.clone()).await;
+        assert_eq!(adopted[0].status.pid, Some(pid));
+        adopted[0].shim.shutdown().await;
+        engine.remove(&spec.id).await.unwrap();
+    });
+}
+
 #[tokio::test]
 async fn sessions_have_streams_and_a_status() {
     let mut world = World::new();
