@@ -32,6 +32,13 @@ impl Drop for World {
             if is_shim {
                 let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid as i32), nix::sys::signal::SIGKILL);
                 self.engine.kill_leftovers(id);
+                let (engine, id) = (self.engine.clone(), id.clone());
+                // On a thread: a runtime cannot be started inside another.
+                let removed = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(engine.remove(&id))
+                });
+                let _ = removed.join();
             }
         }
     }
