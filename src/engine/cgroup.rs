@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::devices;
 use crate::spec::Resources;
 
 /// Where the controllers are mounted on this host.
@@ -25,6 +26,8 @@ pub(crate) struct Hierarchies {
 const ALWAYS: &[&str] = &["memory"];
 /// v1 controllers that only a container with such a limit gets.
 const ON_DEMAND: &[&str] = &["cpu", "cpuset", "pids"];
+/// The v1 controller of devices, for hosts without the v2 tree.
+const DEVICES: &str = "devices";
 /// v2 controllers, in the order they are switched on.
 const UNIFIED: &[&str] = &["memory", "cpu", "cpuset", "pids"];
 
@@ -46,7 +49,8 @@ impl Hierarchies {
                 (Some("cgroup2"), _) if found.unified.is_none() => found.unified = Some(at.into()),
                 (Some("cgroup"), Some(options)) => {
                     for controller in options.split(',') {
-                        let used = ALWAYS.contains(&controller) || ON_DEMAND.contains(&controller);
+                        let used =
+                            ALWAYS.contains(&controller) || ON_DEMAND.contains(&controller) || controller == DEVICES;
                         if used && !found.legacy.iter().any(|(name, _)| name == controller) {
                             found.legacy.push((controller.to_owned(), at.into()));
                         }
@@ -140,6 +144,29 @@ impl Cgroup {
         Ok(warnings)
     }
 
+    /// Lets the container open no device but the harmless ones. Returns a warning where this
+    /// host cannot do that.
+    pub(crate) fn restrict_devices(&mut self) -> Option<String> {
+        let v2 = self.unified_fd().ok_or_else(|| io::ErrorKind::NotFound.into());
+        let Err(err) = v2.and_then(|fd| devices::restrict(fd.as_fd())) else { return None };
+        match self.restrict_devices_v1() {
+            Ok(()) => None,
+            Err(_) => Some(format!("access to devices is not restricted: {err}")),
+        }
+    }
+
+    fn restrict_devices_v1(&mut self) -> io::Result<()> {
+        let root = self.hierarchies.legacy(DEVICES).ok_or(io::ErrorKind::NotFound)?;
+        let at = root.join(&self.path);
+        fs::create_dir_all(&at)?;
+        fs::write(at.join("devices.deny"), "a")?;
+        for rule in devices::legacy_rules() {
+            fs::write(at.join("devices.allow"), rule)?;
+        }
+        self.joined.push(DEVICES.to_owned());
+        Ok(())
+    }
+
     /// Returns the v2 folder for `CLONE_INTO_CGROUP`.
     pub(crate) fn unified_fd(&self) -> Option<OwnedFd> {
         let at = self.hierarchies.unified.as_ref()?.join(&self.path);
@@ -168,7 +195,8 @@ impl Cgroup {
 
     /// Returns the v1 controllers joined, and whether there is a v2 tree.
     pub(crate) fn views(&self) -> (Vec<String>, bool) {
-        (self.joined.clone(), self.hierarchies.unified.is_some())
+        let shown = self.joined.iter().filter(|controller| *controller != DEVICES).cloned();
+        (shown.collect(), self.hierarchies.unified.is_some())
     }
 
     /// Returns how often the kernel ended a process of the container for want of memory.
@@ -258,7 +286,7 @@ fn settings(resources: &Resources, v2: bool) -> Vec<Setting> {
     if let Some(both) = resources.memory_swap.or(memory.map(|bytes| bytes.saturating_mul(2))) {
         match (v2, memory) {
             (true, Some(memory)) if both >= 0 => {
-                add("memory", "swap limit", "memory.swap.max", or_max((both - memory).max(0)))
+                add("memory", "swap limit", "memory.swap.max", or_max((both - memory).max(0)));
             }
             (true, _) => add("memory", "swap limit", "memory.swap.max", or_max(both)),
             (false, _) => add("memory", "swap limit", "memory.memsw.limit_in_bytes", both.to_string()),

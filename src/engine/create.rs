@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::bundle::{self, Host};
@@ -20,7 +21,8 @@ impl Engine {
     pub fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
         check(spec)?;
         let folder = self.container_dir(&spec.id);
-        for name in ["upper", "work", "rootfs"] {
+        self.prepare_root()?;
+        for name in ["upper", "work"] {
             make_dir(&folder.join(name))?;
         }
         copy_root_attributes(spec, &folder.join("upper"))?;
@@ -54,6 +56,38 @@ impl Engine {
             Err(_) => ContainerRecord::new(spec.clone(), now_ns()),
         };
         record::save(&folder, &record)
+    }
+
+    /// Makes what all containers share: the folder their roots are mounted on, each in its own
+    /// namespace, and a lowest layer with the standard mount points, which would otherwise be
+    /// made in the upper folder of every container (about 1.5 ms).
+    fn prepare_root(&self) -> Result<(), EngineError> {
+        if self.inner.prepared.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        make_dir(&self.mount_point())?;
+        let base = self.base_layer();
+        for name in ["dev", "proc", "sys", "etc"] {
+            make_dir(&base.join(name))?;
+        }
+        for name in ["resolv.conf", "hostname", "hosts"] {
+            let path = base.join("etc").join(name);
+            if !path.exists() {
+                write(&path, b"")?; // containers that run have it below them
+            }
+        }
+        self.inner.prepared.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns where roots are mounted.
+    pub(super) fn mount_point(&self) -> PathBuf {
+        self.inner.config.paths.root.join("base/rootfs")
+    }
+
+    /// Returns the layer below every image.
+    pub(super) fn base_layer(&self) -> PathBuf {
+        self.inner.config.paths.root.join("base/layer")
     }
 
     /// Removes everything a container has, once its shim has ended: kills what is left of it,

@@ -57,9 +57,14 @@ pub async fn attach(socket: &Path, mut request: AttachRequest) -> Result<i32, Ex
 async fn session(socket: &Path, hello: &Hello, tty: Option<bool>, input: bool, detach: bool) -> Result<i32, ExecError> {
     let (_folder, path) = short_socket_path(socket).map_err(ExecError::NotRunning)?;
     let stream = Arc::new(UnixStream::connect(&path).await.map_err(ExecError::NotRunning)?);
-    wire::write(&stream, Frame::control(hello, Vec::new())).await.map_err(ExecError::Lost)?;
+    wire::write(&stream, Frame::control(hello, Vec::new())).await.map_err(ExecError::NotRunning)?;
     let mut receiver = Receiver::new(Arc::clone(&stream));
-    let tty = match next(&mut receiver).await?.message().map_err(ExecError::Lost)? {
+    let first = next(&mut receiver).await.map_err(|err| match err {
+        // It was about to end when it was called.
+        ExecError::Lost(err) => ExecError::NotRunning(err),
+        other => other,
+    })?;
+    let tty = match first.message().map_err(ExecError::Lost)? {
         FromSession::Started { tty: has } => tty.unwrap_or(has),
         FromSession::Failed(failure) => return Err(failure.into()),
         FromSession::Ended(code) => return Ok(code),

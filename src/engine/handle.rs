@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::failure::StartError;
 use super::protocol::{
@@ -43,6 +43,8 @@ struct ShimInner {
     next: AtomicU64,
     /// Requests that are not answered yet; `None` when the shim is gone.
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
+    /// Turns true when the shim is gone.
+    gone: watch::Sender<bool>,
     /// Gone on request: nobody is told.
     leaving: std::sync::atomic::AtomicBool,
 }
@@ -116,6 +118,9 @@ impl Shim {
         self.inner.leaving.store(true, Ordering::Relaxed);
         // Gone already is what was wanted.
         let _ = self.request(Operation::Shutdown).await;
+        let mut gone = self.inner.gone.subscribe();
+        // The channel lives as long as this handle; a shim that answered ends at once.
+        let _ = tokio::time::timeout(ANSWER, gone.wait_for(|gone| *gone)).await;
     }
 
     /// Tells the shim that the daemon leaves in good order and none need be started.
@@ -272,7 +277,9 @@ fn setup(engine: &Engine, spec: &ContainerSpec, fds: &ShimFds) -> Setup {
         seccomp: spec.seccomp == Seccomp::Default && !spec.privileged,
         user: spec.user.clone(),
         group_add: spec.group_add.clone(),
-        layers: spec.image.layers.clone(),
+        layers: std::iter::once(engine.base_layer()).chain(spec.image.layers.iter().cloned()).collect(),
+        mount_point: engine.mount_point(),
+        hierarchies: engine.inner.hierarchies.clone(),
         subpaths: spec.mounts.iter().filter_map(subpath).collect(),
         cgroup_parent: spec.cgroup_parent.clone(),
         resources: spec.resources.clone(),
@@ -301,6 +308,7 @@ async fn greet(
             sender,
             next: AtomicU64::new(0),
             waiting: Mutex::new(Some(HashMap::new())),
+            gone: watch::Sender::new(false),
             leaving: std::sync::atomic::AtomicBool::new(false),
         }),
     };
@@ -328,6 +336,7 @@ async fn listen_to(shim: Shim, mut receiver: Receiver, events: UnboundedSender<S
         }
     }
     *shim.inner.waiting() = None;
+    shim.inner.gone.send_replace(true);
     if !shim.inner.leaving.load(Ordering::Relaxed) {
         let _ = events.send(ShimNotice::Gone { id });
     }

@@ -94,6 +94,7 @@ pub(crate) fn first(
         let root = rootfs::Root {
             layers: &setup.layers,
             bundle: &setup.bundle,
+            mount_point: &setup.mount_point,
             subpaths: &setup.subpaths,
             cgroups: cgroup.views(),
             host_network: setup.host_network,

@@ -32,6 +32,7 @@ mod wire;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -69,6 +70,8 @@ pub struct Engine {
 struct Inner {
     config: EngineConfig,
     hierarchies: Hierarchies,
+    /// What all containers share is on disk.
+    prepared: AtomicBool,
     /// The server that forks shims, started with the first of them.
     server: tokio::sync::Mutex<Option<handle::Server>>,
 }
@@ -171,7 +174,14 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Self {
         // Without mountinfo every limit is reported as not enforced.
         let hierarchies = Hierarchies::detect().unwrap_or_default();
-        Self { inner: Arc::new(Inner { config, hierarchies, server: tokio::sync::Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                config,
+                hierarchies,
+                prepared: AtomicBool::new(false),
+                server: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     /// Returns the container's log file.

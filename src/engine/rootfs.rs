@@ -25,8 +25,10 @@ use crate::sys::mount::{Attributes, set_attributes};
 pub(crate) struct Root<'a> {
     /// Unpacked layers, lowest first.
     pub(crate) layers: &'a [PathBuf],
-    /// Folder with `upper`, `work` and `rootfs`.
+    /// Folder with `upper` and `work`.
     pub(crate) bundle: &'a Path,
+    /// Any folder of the host: it is covered in this namespace only.
+    pub(crate) mount_point: &'a Path,
     /// Targets of volumes of which only a folder below `source` is mounted.
     pub(crate) subpaths: &'a [Subpath],
     /// cgroup v1 controllers to show, and whether there is a v2 tree.
@@ -52,9 +54,9 @@ pub(crate) fn enter(config: &oci::Spec, root: &Root<'_>) -> Result<(), StartErro
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .step(|| "make the mount namespace private".to_owned())?;
 
-    let at = root.bundle.join("rootfs");
-    mount_overlay(root, &at)?;
-    let tree = rustix::fs::open(&at, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    let at = root.mount_point;
+    mount_overlay(root, at)?;
+    let tree = rustix::fs::open(at, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .step(|| "open the root file system".to_owned())?;
     let tree = Tree(tree);
 
@@ -367,6 +369,9 @@ impl Tree {
         }
         rustix::process::umask(umask);
         for &(name, target) in devices::LINKS {
+            if name == "core" && resolve(self.0.as_fd(), Path::new(target)).is_err() {
+                continue; // a kernel without it
+            }
             match rustix::fs::symlinkat(target, &dev, name) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(err) => return Err(StartError::os(format!("make the link /dev/{name}"), &err.into())),
@@ -417,7 +422,7 @@ impl Tree {
     fn mask(&self, paths: &[String]) -> Result<(), StartError> {
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        let mut null = None;
+        let (mut null, mut empty) = (None, None);
         for path in paths {
             let step = || format!("hide {path}");
             let at = match resolve(self.0.as_fd(), Path::new(path)) {
@@ -425,17 +430,22 @@ impl Tree {
                 found => found.step(step)?,
             };
             let stat = rustix::fs::statat(&at, "", AtFlags::EMPTY_PATH).step(step)?;
-            let cover = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            let model = if folder { &mut empty } else { &mut null };
+            if let Some(model) = model {
+                let cover = rustix::mount::open_tree(OwnedFd::as_fd(model), "", clone).step(step)?;
+                rustix::mount::move_mount(cover.as_fd(), "", at.as_fd(), "", flags).step(step)?;
+                continue;
+            }
+            let cover = if folder {
                 let attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
                 new_filesystem("tmpfs", "tmpfs", &Options { attributes, ..Options::default() }).step(step)?
             } else {
-                if null.is_none() {
-                    null = Some(resolve(self.0.as_fd(), Path::new("/dev/null")).step(step)?);
-                }
-                let null = null.as_ref().map(AsFd::as_fd).expect("filled above");
-                rustix::mount::open_tree(null, "", clone).step(step)?
+                let null = resolve(self.0.as_fd(), Path::new("/dev/null")).step(step)?;
+                rustix::mount::open_tree(null.as_fd(), "", clone).step(step)?
             };
             rustix::mount::move_mount(cover.as_fd(), "", at.as_fd(), "", flags).step(step)?;
+            *model = Some(cover); // attached now, so it can be copied
         }
         Ok(())
     }

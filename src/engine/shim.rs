@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::Hierarchies;
 use super::rootfs::Subpath;
 use crate::ids::ContainerId;
 use crate::spec::Resources;
@@ -48,7 +49,11 @@ pub(crate) struct Setup {
     pub(crate) seccomp: bool,
     pub(crate) user: String,
     pub(crate) group_add: Vec<String>,
+    /// Unpacked layers, lowest first.
     pub(crate) layers: Vec<PathBuf>,
+    /// Where the root is mounted, in the container's own namespace.
+    pub(crate) mount_point: PathBuf,
+    pub(crate) hierarchies: Hierarchies,
     pub(crate) subpaths: Vec<Subpath>,
     pub(crate) cgroup_parent: String,
     pub(crate) resources: Resources,

@@ -4,6 +4,7 @@
 //! borrowed one, and the invariant each `unsafe` block leans on is named above it.
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod mount;
 pub mod process;
 pub mod seccomp;

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::Setup;
 use super::output::{Input, Output, Process};
 use super::ports::Ports;
-use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::cgroup::Cgroup;
 use crate::engine::failure::{StartError, Step};
 use crate::engine::init::{self, Report, Stdio};
 use crate::engine::logs::{Stream, Writer};
@@ -51,10 +51,8 @@ struct State {
 
 impl Container {
     pub(super) fn new(setup: Setup, netns: Option<OwnedFd>, router: Option<OwnedFd>) -> Rc<Self> {
-        // Without cgroups (no mountinfo) limits are reported as not enforced.
-        let hierarchies = Hierarchies::detect().unwrap_or_default();
         Rc::new(Self {
-            cgroup: RefCell::new(Cgroup::new(hierarchies, &setup.cgroup_parent, setup.id.as_str())),
+            cgroup: RefCell::new(Cgroup::new(setup.hierarchies.clone(), &setup.cgroup_parent, setup.id.as_str())),
             state: RefCell::default(),
             log: RefCell::new(Writer::new(setup.log.clone())),
             ports: RefCell::default(),
@@ -121,7 +119,7 @@ impl Container {
         if self.netns.is_none() && !self.setup.host_network {
             flags = flags | CloneFlags::NET;
         }
-        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd(), |report| {
+        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd().as_ref(), |report| {
             let cgroup = self.cgroup.borrow();
             init::first(&self.setup, &cgroup, self.netns.as_ref().map(AsFd::as_fd), stdio, report)
         })?;
@@ -170,7 +168,10 @@ impl Container {
             return Ok(warnings.clone());
         }
         let made = self.cgroup.borrow_mut().create(&self.setup.resources);
-        let warnings = made.map_err(|err| StartError::os(err.to_string(), &err.source))?;
+        let mut warnings = made.map_err(|err| StartError::os(err.to_string(), &err.source))?;
+        if !self.setup.privileged {
+            warnings.extend(self.cgroup.borrow_mut().restrict_devices());
+        }
         self.state.borrow_mut().cgroup_warnings = Some(warnings.clone());
         Ok(warnings)
     }
@@ -285,13 +286,13 @@ pub(super) fn null() -> rustix::io::Result<OwnedFd> {
 /// Clones a process that runs `child`, and returns it with the socket on which it reports.
 pub(super) fn spawn(
     flags: CloneFlags,
-    cgroup: Option<OwnedFd>,
+    cgroup: Option<&OwnedFd>,
     child: impl FnOnce(&OwnedFd),
 ) -> Result<(Rc<Process>, OwnedFd), StartError> {
     let step = || "make the process".to_owned();
     let (report, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).step(step)?;
-    match sys::fork(flags, cgroup.as_ref().map(AsFd::as_fd)).step(step)? {
+    match sys::fork(flags, cgroup.map(AsFd::as_fd)).step(step)? {
         Fork::Child => {
             drop(report);
             child(&theirs);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use rustix::fs::{Mode, OFlags};
 
 use super::serve;
-use crate::engine::{seccomp, wire};
+use crate::engine::{devices, seccomp, wire};
 use crate::sys::process::{self as sys, CloneFlags, Fork};
 
 /// `stack __shim`: standard input is a socket (SEQPACKET) on which each message asks for one
@@ -39,6 +39,7 @@ fn run() -> io::Result<()> {
     rustix::process::chdir("/")?;
     sys::ignore_child_exits();
     seccomp::prepare();
+    devices::prepare();
     loop {
         let (message, fds) = wire::receive_blocking(requests.as_fd())?;
         if message.is_empty() {

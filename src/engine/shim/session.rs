@@ -51,7 +51,7 @@ async fn start(container: &Rc<Container>, wanted: Wanted) -> Result<Session, Sta
     // of this process does not change. It has one thread, so nobody else is born meanwhile.
     let step = || "join the container's pid namespace".to_owned();
     rustix::thread::move_into_thread_name_spaces(first.pidfd().as_fd(), ThreadNameSpaceType::PROCESS_ID).step(step)?;
-    let spawned = spawn(CloneFlags::NONE, fd, |report| {
+    let spawned = spawn(CloneFlags::NONE, fd.as_ref(), |report| {
         let groups = container.cgroup.borrow();
         let setup = &container.setup;
         init::further(setup, &groups, first.pidfd().as_fd(), |own| program(container, exec, own), stdio, report)

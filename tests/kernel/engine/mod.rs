@@ -227,6 +227,73 @@ async fn probes_are_captured_and_killed_in_time() {
 }
 
 #[tokio::test]
+async fn devices_of_the_host_cannot_be_opened() {
+    let mut world = World::new();
+    let script = "for node in 'disk b 254 0' 'kmsg c 1 11' 'null2 c 1 3'; do mknod /$(echo $node) && head -c 0 /${node%% *}; done 2>&1; echo x > /dev/null && echo written";
+    let spec = world.spec(&["sh", "-c", script]);
+    let (_, log) = world.run(&spec).await;
+    insta::assert_snapshot!(log, @r"
+    head: /disk: Operation not permitted
+    head: /kmsg: Operation not permitted
+    written
+    ");
+}
+
+/// The built-in runtime gives what runc gives for the same bundle; but for the view of cgroups,
+/// which runc leaves writable at its top on v1.
+#[tokio::test]
+async fn a_container_is_what_runc_makes_of_the_bundle() {
+    const PROBE: &str = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status; ulimit -a | grep -v files; \
+        cat /proc/self/mountinfo | while read -r _ _ _ root at options rest; do echo \"$at $options\"; done | grep -v '^/sys/fs/cgroup' | sort; \
+        ls -l /dev | while read -r mode _ owner group rest; do echo $mode $owner $group $rest; done | grep -v '^total'; \
+        for f in /proc/kcore /proc/keys /proc/timer_list /proc/interrupts; do echo $f $(head -c 5 $f 2>/dev/null | wc -c); done; ls /sys/firmware; \
+        for f in /proc/sys/kernel/msgmax /proc/sysrq-trigger; do (echo 1 > $f) 2>&1; done; \
+        env | sort; id; pwd; stat -c '%a %u:%g' /dev/shm /dev/mqueue /dev/pts /; cat /proc/self/oom_score_adj";
+    let mut world = World::new();
+    let mut spec = world.spec(&["sh", "-c", PROBE]);
+    spec.capabilities.add = vec!["NET_ADMIN".into()];
+    spec.capabilities.drop = vec!["MKNOD".into()];
+    spec.hostname = "probe".into();
+    let shim = world.shim(&spec).await;
+    shim.start().await.unwrap();
+    world.exited(&spec).await;
+    let ours = world.log(&spec);
+
+    let bundle = world.engine.container_dir(&spec.id);
+    let config = std::fs::read_to_string(bundle.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    // cgroups are set up by each in its own way; this host's are shared with others.
+    config["linux"]["resources"] = serde_json::json!({});
+    config["linux"]["cgroupsPath"] = serde_json::json!(format!("/stack-test-runc-{}", std::process::id()));
+    std::fs::write(bundle.join("config.json"), config.to_string()).unwrap();
+    let overlay = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        spec.image.layers[0].display(),
+        bundle.join("upper").display(),
+        bundle.join("work").display()
+    );
+    let rootfs = bundle.join("rootfs");
+    std::fs::create_dir(&rootfs).unwrap();
+    let flags = nix::mount::MsFlags::empty();
+    nix::mount::mount(Some("overlay"), &rootfs, Some("overlay"), flags, Some(overlay.as_str())).unwrap();
+    let state = world.folder.path().join("runc");
+    let output = std::process::Command::new("runc")
+        .arg("--root")
+        .arg(&state)
+        .args(["run", "--bundle"])
+        .arg(&bundle)
+        .arg(format!("stack-test-{}", std::process::id()))
+        .stdin(std::process::Stdio::null())
+        .output();
+    nix::mount::umount(&rootfs).unwrap();
+    let output = output.expect("runc is installed");
+    let theirs = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    shim.shutdown().await;
+    world.engine.remove(&spec.id).await.unwrap();
+    assert_eq!(ours, theirs);
+}
+
+#[tokio::test]
 async fn a_terminal_is_one() {
     let mut world = World::new();
     let mut spec = world.spec(&[
@@ -300,6 +367,35 @@ async fn a_new_daemon_adopts_what_runs_and_what_ended() {
     }
     assert!(!alive(pid));
     assert!(engine.adopt(world.events.clone()).await.is_empty());
+}
+
+/// The daemon is killed: the container goes on, its shim starts a daemon anew, and that one
+/// finds the container as it was.
+#[test]
+fn a_shim_that_lost_its_daemon_starts_another() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let mut world = World::with_program(
+        "#!/bin/sh\nif [ $1 = __daemon ]; then echo \"$STACK_ROOT $STACK_RUN\" > $STACK_RUN/daemon-started; exit; fi\nexec $STACK \"$@\"\n",
+    );
+    let spec = world.spec(&["sleep", "1000"]);
+    let daemon = runtime();
+    let pid = daemon.block_on(async { world.shim(&spec).await.start().await.unwrap().pid });
+    drop(daemon); // its connections close without a word
+
+    let run = world.folder.path().join("run");
+    runtime().block_on(async {
+        let expected = format!("{} {}\n", world.folder.path().join("root").display(), run.display());
+        eventually("a daemon is started", || {
+            std::fs::read_to_string(run.join("daemon-started")).is_ok_and(|text| text == expected)
+        })
+        .await;
+        assert!(alive(pid));
+        let engine = world.another_engine();
+        let adopted = engine.adopt(world.events.clone()).await;
+        assert_eq!(adopted[0].status.pid, Some(pid));
+        adopted[0].shim.shutdown().await;
+        engine.remove(&spec.id).await.unwrap();
+    });
 }
 
 #[tokio::test]

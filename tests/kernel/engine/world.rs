@@ -32,6 +32,13 @@ impl Drop for World {
             if is_shim {
                 let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid as i32), nix::sys::signal::SIGKILL);
                 self.engine.kill_leftovers(id);
+                let (engine, id) = (self.engine.clone(), id.clone());
+                // On a thread: a runtime cannot be started inside another.
+                let removed = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(engine.remove(&id))
+                });
+                let _ = removed.join();
             }
         }
     }
@@ -55,12 +62,30 @@ impl World {
         fs::write(layer.join("etc/group"), "root:x:0:\nweb:x:34:\naudio:x:29:web\n").unwrap();
         fs::write(layer.join("bin/not-executable"), "#!/bin/sh\n").unwrap();
         let (events, notices) = unbounded_channel();
-        Self { engine: engine(&folder), folder, events, notices, next: 0, shims: std::cell::RefCell::default() }
+        Self {
+            engine: engine(&folder, env!("CARGO_BIN_EXE_stack").into()),
+            folder,
+            events,
+            notices,
+            next: 0,
+            shims: std::cell::RefCell::default(),
+        }
+    }
+
+    /// Returns a world whose program is this script; it finds the real one as `$STACK`.
+    pub(super) fn with_program(script: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut world = Self::new();
+        let program = world.folder.path().join("program");
+        fs::write(&program, script.replace("$STACK ", &format!("{} ", env!("CARGO_BIN_EXE_stack")))).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        world.engine = engine(&world.folder, program);
+        world
     }
 
     /// Returns another engine on the same folders, as a new daemon would have.
     pub(super) fn another_engine(&self) -> Engine {
-        engine(&self.folder)
+        engine(&self.folder, env!("CARGO_BIN_EXE_stack").into())
     }
 
     pub(super) fn spec(&mut self, argv: &[&str]) -> ContainerSpec {
@@ -158,9 +183,9 @@ impl World {
     }
 }
 
-fn engine(folder: &tempfile::TempDir) -> Engine {
+fn engine(folder: &tempfile::TempDir, exe: PathBuf) -> Engine {
     let paths = Paths { root: folder.path().join("root"), run: folder.path().join("run") };
-    Engine::new(EngineConfig { paths, exe: env!("CARGO_BIN_EXE_stack").into() })
+    Engine::new(EngineConfig { paths, exe })
 }
 
 /// Polls until the condition holds.
