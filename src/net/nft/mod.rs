@@ -2,7 +2,7 @@
 //! kernel in one transaction.
 //!
 //! The few statements that are needed are encoded here, for an `nft` program costs a process per
-//! change (6 ms against 0.1 ms for a transaction of ours) and need not be installed. A test compares
+//! change (adding an element: 3 ms of processor time, against 11 µs) and need not be installed. A test compares
 //! what `nft list ruleset` prints with [`Table`]'s own text.
 
 mod encode;
