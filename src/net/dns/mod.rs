@@ -8,6 +8,8 @@ mod server;
 mod zone;
 
 pub(super) use self::forward::host_resolvers;
+#[cfg(test)]
+pub(super) use self::server::redirect;
 pub(super) use self::server::{Dns, Sockets};
 #[cfg(test)]
 pub(super) use self::zone::{Answer, Zone};

@@ -17,10 +17,15 @@ use tokio::time::timeout;
 use super::forward;
 use super::zone::{Answer, Zone};
 use crate::ids::{ContainerId, NetworkName};
+use crate::net::netlink::Socket;
+use crate::net::nft::{self, Chain, Change, End, Family, Hook, Statement, Table, Transport};
 use crate::net::{Record, lock};
 
 /// Where containers look for names (as Docker; nginx configurations name it).
-const ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 11), 53);
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+const PORT: u16 = 53;
+/// The one table inside a container's namespace.
+const TABLE: &str = "stack_dns";
 /// Questions of one container that are with upstream resolvers at a time.
 const IN_FLIGHT: usize = 64;
 /// TCP connections of one container at a time.
@@ -56,12 +61,49 @@ pub(in crate::net) struct Sockets {
 
 impl Sockets {
     /// Opens them in the calling thread's namespace.
+    ///
+    /// Not at port 53: a container may itself be a name server and open that port on all addresses.
+    /// Rules rewrite the port both ways, without connection tracking.
     pub(in crate::net) fn open() -> io::Result<Self> {
-        let udp = std::net::UdpSocket::bind(ADDRESS)?;
-        let tcp = std::net::TcpListener::bind(ADDRESS)?;
+        let udp = std::net::UdpSocket::bind(SocketAddrV4::new(ADDRESS, 0))?;
+        let tcp = std::net::TcpListener::bind(SocketAddrV4::new(ADDRESS, 0))?;
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
+        let table = redirect(udp.local_addr()?.port(), tcp.local_addr()?.port());
+        let mut netfilter = Socket::netfilter()?;
+        match nft::apply(&mut netfilter, &[Change::Create(&table)]) {
+            // An earlier daemon's, with other ports.
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
+                nft::apply(&mut netfilter, &[Change::Delete(Family::Ip, TABLE), Change::Create(&table)])?;
+            }
+            result => result?,
+        }
         Ok(Self { udp, tcp })
+    }
+}
+
+/// Returns the rules that bring port 53 of the server's address to its sockets, and answers back.
+pub(in crate::net) fn redirect(udp: u16, tcp: u16) -> Table {
+    let both = |transport, port| {
+        [
+            vec![
+                Statement::Destination(ADDRESS),
+                Statement::Port(transport, End::Destination, PORT),
+                Statement::SetPort(transport, End::Destination, port),
+            ],
+            vec![
+                Statement::Source(ADDRESS),
+                Statement::Port(transport, End::Source, port),
+                Statement::SetPort(transport, End::Source, PORT),
+            ],
+        ]
+    };
+    let rules = [both(Transport::Udp, udp), both(Transport::Tcp, tcp)].concat();
+    Table {
+        family: Family::Ip,
+        name: TABLE.to_owned(),
+        sets: Vec::new(),
+        chains: vec![Chain { name: "output", hook: Hook::Output, drop: false, rules }],
     }
 }
 

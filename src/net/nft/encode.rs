@@ -4,7 +4,7 @@ use std::io;
 
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 
-use super::{Chain, Change, Family, Hook, Set, Statement, Table};
+use super::{Chain, Change, End, Family, Hook, Set, Statement, Table, Transport};
 use crate::net::netlink::{Message, Socket};
 
 const SUBSYSTEM: u16 = 10; // NFNL_SUBSYS_NFTABLES
@@ -106,6 +106,7 @@ fn new_chain(table: &Table, chain: &Chain) -> Message {
         Hook::Prerouting => (0, -150, "filter"),
         Hook::Forward => (2, 0, "filter"),
         Hook::Postrouting => (4, 100, "nat"),
+        Hook::Output => (3, -150, "filter"),
     };
     let mut body = generic(family(table.family), 0);
     text(&mut body, 1, &table.name);
@@ -176,13 +177,48 @@ fn encode(body: &mut Vec<u8>, statement: &Statement) {
             compare(body, 1, &0u32.to_ne_bytes());
         }
         Statement::Source(address) => {
-            expression(body, "payload", |body| {
-                number(body, 1, REGISTER_1);
-                number(body, 2, 1); // network header
-                number(body, 3, 12);
-                number(body, 4, 4);
-            });
+            load_payload(body, NETWORK_HEADER, 12, 4);
             compare(body, 0, &address.octets());
+        }
+        Statement::Destination(address) => {
+            load_payload(body, NETWORK_HEADER, 16, 4);
+            compare(body, 0, &address.octets());
+        }
+        Statement::Port(transport, end, port) => {
+            load_meta(body, 16, REGISTER_1); // NFT_META_L4PROTO
+            compare(
+                body,
+                0,
+                &[match transport {
+                    Transport::Udp => 17,
+                    Transport::Tcp => 6,
+                }],
+            );
+            load_payload(body, TRANSPORT_HEADER, port_offset(*end), 2);
+            compare(body, 0, &port.to_be_bytes());
+        }
+        Statement::SetPort(transport, end, port) => {
+            expression(body, "immediate", |body| {
+                number(body, 1, REGISTER_1);
+                nested(body, 2, |body| attribute(body, 1, &port.to_be_bytes()));
+            });
+            expression(body, "payload", |body| {
+                number(body, 2, TRANSPORT_HEADER);
+                number(body, 3, port_offset(*end));
+                number(body, 4, 2);
+                number(body, 5, REGISTER_1);
+                // The checksum of the internet protocols, and where it stands.
+                number(body, 6, 1);
+                number(
+                    body,
+                    7,
+                    match transport {
+                        Transport::Udp => 6,
+                        Transport::Tcp => 16,
+                    },
+                );
+                number(body, 8, 0);
+            });
         }
         Statement::TransparentSocket => {
             expression(body, "socket", |body| {
@@ -212,6 +248,25 @@ fn encode(body: &mut Vec<u8>, statement: &Statement) {
         }),
         Statement::Masquerade => expression(body, "masq", |_| {}),
     }
+}
+
+const NETWORK_HEADER: u32 = 1;
+const TRANSPORT_HEADER: u32 = 2;
+
+fn port_offset(end: End) -> u32 {
+    match end {
+        End::Source => 0,
+        End::Destination => 2,
+    }
+}
+
+fn load_payload(body: &mut Vec<u8>, base: u32, offset: u32, length: u32) {
+    expression(body, "payload", |body| {
+        number(body, 1, REGISTER_1);
+        number(body, 2, base);
+        number(body, 3, offset);
+        number(body, 4, length);
+    });
 }
 
 fn load_meta(body: &mut Vec<u8>, key: u32, register: u32) {

@@ -2,7 +2,7 @@
 //! kernel in one transaction.
 //!
 //! The few statements that are needed are encoded here, for an `nft` program costs a process per
-//! change (6 ms against 0.1 ms for a transaction of ours) and need not be installed. A test compares
+//! change (adding an element: 3 ms of processor time, against 11 µs) and need not be installed. A test compares
 //! what `nft list ruleset` prints with [`Table`]'s own text.
 
 mod encode;
@@ -59,6 +59,8 @@ pub(super) enum Hook {
     Forward,
     /// Source translation at postrouting.
     Postrouting,
+    /// Filter at output (priority mangle).
+    Output,
 }
 
 /// A match or an action.
@@ -78,6 +80,12 @@ pub(super) enum Statement {
     Established,
     /// IPv4 source address.
     Source(Ipv4Addr),
+    /// IPv4 destination address.
+    Destination(Ipv4Addr),
+    /// The port at this end of a UDP or TCP packet.
+    Port(Transport, End, u16),
+    /// Writes the port at this end. Follows a match of the same transport.
+    SetPort(Transport, End, u16),
     /// It belongs to a transparent socket of this namespace.
     TransparentSocket,
     /// Sets the packet's mark.
@@ -90,6 +98,20 @@ pub(super) enum Statement {
     Reject,
     /// Takes the outgoing link's address as source.
     Masquerade,
+}
+
+/// A transport protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// Which of a packet's two ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Source,
+    Destination,
 }
 
 /// One change of a transaction.
@@ -140,6 +162,7 @@ impl fmt::Display for Table {
                 Hook::Prerouting => "filter hook prerouting priority mangle",
                 Hook::Forward => "filter hook forward priority filter",
                 Hook::Postrouting => "nat hook postrouting priority srcnat",
+                Hook::Output => "filter hook output priority mangle",
             };
             writeln!(f, "\t\ttype {hook}; policy {policy};")?;
             for rule in &chain.rules {
@@ -162,6 +185,9 @@ impl fmt::Display for Statement {
             Self::PairIn(set) => write!(f, "iifname . oifname @{set}"),
             Self::Established => f.write_str("ct state established,related"),
             Self::Source(address) => write!(f, "ip saddr {address}"),
+            Self::Destination(address) => write!(f, "ip daddr {address}"),
+            Self::Port(transport, end, port) => write!(f, "{transport} {end} {port}"),
+            Self::SetPort(transport, end, port) => write!(f, "{transport} {end} set {port}"),
             Self::TransparentSocket => f.write_str("socket transparent 1"),
             Self::SetMark(mark) => write!(f, "meta mark set 0x{mark:08x}"),
             Self::Counter => f.write_str("counter"),
@@ -169,5 +195,23 @@ impl fmt::Display for Statement {
             Self::Reject => f.write_str("reject with icmpx admin-prohibited"),
             Self::Masquerade => f.write_str("masquerade"),
         }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "sport",
+            Self::Destination => "dport",
+        })
     }
 }

@@ -205,6 +205,14 @@ async fn other_questions_are_asked_from_the_host() {
     resolver(&world);
     assert_eq!(by_udp(&web, "debian.org."), ResponseCode::NXDomain);
     assert_eq!(by_udp(&db, "debian.org."), ResponseCode::NXDomain);
+    // A container may be a name server itself.
+    let own = within(web.netns.as_fd(), || Ok((UdpSocket::bind("0.0.0.0:53")?, TcpListener::bind("0.0.0.0:53")?)));
+    assert_eq!(by_udp(&web, "web."), ResponseCode::NoError);
+    let ports = |line: &str| line.split(" set ").nth(1).unwrap().parse::<u16>().unwrap();
+    let listed = sh(&web.netns, "nft list ruleset");
+    let (udp, tcp) =
+        (listed.lines().find(|l| l.contains("udp dport set")), listed.lines().find(|l| l.contains("tcp dport set")));
+    assert_eq!(listed, crate::net::dns::redirect(ports(udp.unwrap()), ports(tcp.unwrap())).to_string());
     // TCP, twice on one connection: ours and somebody else's.
     let mut stream = within(web.netns.as_fd(), || TcpStream::connect("127.0.0.11:53"));
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -218,5 +226,6 @@ async fn other_questions_are_asked_from_the_host() {
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(Message::from_vec(&answer).unwrap().metadata.response_code, code, "{name}");
     }
+    drop(own);
     world.net.teardown().await.unwrap();
 }
