@@ -13,8 +13,10 @@ use crate::diag::{Diagnostic, Severity, Span};
 /// Returns the diagnostics drawn for a terminal of so many columns.
 pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler =
-        GraphicalReportHandler::new_themed(theme).with_width(width.clamp(40, 200)).with_context_lines(1).with_links(false);
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(width.clamp(40, 200))
+        .with_context_lines(1)
+        .with_links(false);
     let mut out = String::new();
     for diagnostic in diagnostics {
         let mut drawn = String::new();
