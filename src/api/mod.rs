@@ -24,7 +24,6 @@
 //! An error is a status of 400 or above with an [`ApiError`] body.
 
 pub mod client;
-pub mod session;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

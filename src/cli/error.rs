@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::api::client::ClientError;
-use crate::api::session::SessionError;
 use crate::diag::Diagnostic;
+use crate::engine::exec::ExecError;
 use crate::event::Failure;
 
 /// Whose turn it is to mend it.
@@ -128,15 +128,15 @@ impl From<ClientError> for Error {
     }
 }
 
-impl From<SessionError> for Error {
-    fn from(err: SessionError) -> Self {
+impl From<ExecError> for Error {
+    fn from(err: ExecError) -> Self {
         match err {
-            SessionError::NotStarted(failure) => Self::NotStarted {
+            ExecError::Start(failure) => Self::NotStarted {
                 message: failure.to_string(),
-                hint: failure.hint,
                 code: u8::try_from(failure.exit_code).unwrap_or(1),
+                hint: failure.hint,
             },
-            SessionError::Lost(_) => Self::host(chain(&err)),
+            other => Self::host(chain(&other)),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::context::{Context, containers, now_ns, project_path};
 use super::error::{Error, INTERRUPTED, Result};
 use super::operation::{Interrupts, Notes, Operation};
 use super::render::logs::{LogPrinter, Style, short_name};
+use super::ui::Progress;
 use crate::api::client::{Client, ClientError, Lines, escape};
 use crate::api::{LogLine, LogsRequest, ServicesRequest, UpRequest};
 use crate::event::{Action, Event, Failure};
@@ -369,7 +370,12 @@ async fn begin(
 ) -> Result<(Operation, Lines<Event>)> {
     let path = project_path(&session.request.project.name, what);
     let events = client.post(&path, &stop_request(session)).await?;
-    Ok((Operation::new(context, what, Notes::Show), events))
+    // Log lines go on meanwhile: a block that is drawn in place would be torn by them.
+    let mut context = context.clone();
+    if context.ui.progress == Progress::Live {
+        context.ui.progress = Progress::Plain;
+    }
+    Ok((Operation::new(&context, what, Notes::Show), events))
 }
 
 /// Returns the next object of a stream; never, when there is none. Cancel-safe as the stream is.

@@ -12,7 +12,6 @@ mod foreground;
 mod operation;
 mod project;
 pub mod render;
-mod terminal;
 mod ui;
 
 use std::ffi::OsString;

@@ -25,7 +25,7 @@ fn script(request: &str, _body: &str) -> Vec<Option<String>> {
         shim if shim.ends_with("/shim") => {
             let id = "ab".repeat(32);
             // Found from the folder that the program runs in.
-            let address = json!({ "id": id, "name": "demo-web-1", "socket": "shim.sock", "tty": false });
+            let address = json!({ "id": id, "name": "demo-web-1", "socket": "../work/shim.sock", "tty": false });
             vec![Some(address.to_string())]
         }
         _ => vec![],
@@ -138,5 +138,5 @@ fn a_container_that_is_gone_is_named() {
     let said = env.run(&["-p", "demo", "exec", "--index", "2", "web", "true"]).failure(1);
     assert_eq!(said, "error: service \"web\" has no container #2\n");
     let said = env.run(&["-p", "demo", "exec", "web", "true"]).failure(1);
-    assert!(said.starts_with("error: lost the connection to the container"), "{said}");
+    assert!(said.starts_with("error: the container is not running"), "{said}");
 }

@@ -1,20 +1,16 @@
 //! `stack exec`.
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 
 use clap::{ArgAction, Args};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 
 use crate::api::ShimAddress;
 use crate::api::client::escape;
-use crate::api::session::{self, Exec, Said};
 use crate::cli::args::ProjectArgs;
 use crate::cli::context::{Context, Remains, block_on, containers, replica};
 use crate::cli::error::{Error, Result};
 use crate::cli::operation::nothing_there;
-use crate::cli::terminal::{self, RawMode};
+use crate::engine::{ExecRequest, exec};
 
 /// Run a command in a running container; its exit status becomes ours.
 #[derive(Debug, Args)]
@@ -69,7 +65,7 @@ pub(crate) fn run(context: &Context, args: &ExecArgs) -> Result<()> {
         }
         let shim: ShimAddress = client.get(&format!("/v1/containers/{}/shim", escape(container.id.as_str()))).await?;
         drop(client);
-        match drive(&shim.socket, &request).await? {
+        match exec::run(&shim.socket, request).await? {
             0 => Ok(()),
             code => Err(Error::Status(u8::try_from(code).unwrap_or(1))),
         }
@@ -77,7 +73,7 @@ pub(crate) fn run(context: &Context, args: &ExecArgs) -> Result<()> {
 }
 
 /// Returns what the options mean here.
-fn request(args: &ExecArgs, command: &[String]) -> Exec {
+fn request(args: &ExecArgs, command: &[String]) -> ExecRequest {
     // A terminal for the program makes sense only where keys and screen are one.
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let tty = terminal && args.tty && !args.no_tty && !args.detach;
@@ -88,7 +84,7 @@ fn request(args: &ExecArgs, command: &[String]) -> Exec {
         // A name alone passes our own value on; a variable that is not set stays unset.
         std::env::var(entry).ok().map(|value| format!("{entry}={value}"))
     };
-    Exec {
+    ExecRequest {
         argv: command.to_vec(),
         env: args.env.iter().filter_map(value).collect(),
         user: args.user.clone(),
@@ -97,99 +93,7 @@ fn request(args: &ExecArgs, command: &[String]) -> Exec {
         interactive: args.interactive && !args.detach,
         detach: args.detach,
         privileged: args.privileged,
-        size: if tty { terminal::size() } else { (0, 0) },
-    }
-}
-
-/// Runs the program to its end with our streams as its own; returns its exit status.
-async fn drive(socket: &Path, request: &Exec) -> Result<i32> {
-    let (mut input, mut output) = session::exec(socket, request).await?;
-    // Only once the program runs: a failure is shown on a terminal in its usual mode.
-    let mut raw: Option<RawMode> = None;
-    let mut keys = None;
-    let mut watched = Signals::listen()?;
-    loop {
-        tokio::select! {
-            // All arms are cancel-safe. None goes first: a program that floods the screen must
-            // still hear Ctrl-C.
-            said = output.next() => match said? {
-                Said::Started if request.detach => return Ok(0),
-                Said::Started => {
-                    if request.tty {
-                        raw = RawMode::enter().map_err(|err| Error::host(format!("cannot use the terminal: {err}")))?;
-                    }
-                    keys = request.interactive.then(terminal::read_stdin);
-                }
-                Said::Stdout(bytes) => write(io::stdout().lock(), &bytes)?,
-                Said::Stderr(bytes) => write(io::stderr().lock(), &bytes)?,
-                Said::Ended(code) => {
-                    drop(raw);
-                    return Ok(code);
-                }
-            },
-            piece = next_piece(&mut keys) => {
-                // A program that has closed its input, or has ended, says so itself.
-                let _ = input.stdin(&piece).await;
-                if piece.is_empty() {
-                    keys = None;
-                }
-            }
-            signal = watched.next() => match signal {
-                Watched::Resized if request.tty => {
-                    let (rows, columns) = terminal::size();
-                    let _ = input.resize(rows, columns).await;
-                }
-                Watched::Resized => {}
-                Watched::Ending(number) => {
-                    let _ = input.signal(number).await;
-                }
-            },
-        }
-    }
-}
-
-async fn next_piece(keys: &mut Option<mpsc::Receiver<Vec<u8>>>) -> Vec<u8> {
-    match keys {
-        Some(keys) => keys.recv().await.unwrap_or_default(),
-        None => std::future::pending().await,
-    }
-}
-
-fn write(mut to: impl io::Write, bytes: &[u8]) -> Result<()> {
-    to.write_all(bytes)?;
-    to.flush()?;
-    Ok(())
-}
-
-/// Signals that concern the program.
-struct Signals {
-    resized: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-enum Watched {
-    Resized,
-    /// The number of the signal.
-    Ending(i32),
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        let take = |kind| signal(kind).map_err(|err| Error::host(format!("cannot listen for signals: {err}")));
-        Ok(Self {
-            resized: take(SignalKind::window_change())?,
-            interrupt: take(SignalKind::interrupt())?,
-            terminate: take(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> Watched {
-        tokio::select! {
-            _ = self.resized.recv() => Watched::Resized,
-            _ = self.interrupt.recv() => Watched::Ending(SignalKind::interrupt().as_raw_value()),
-            _ = self.terminate.recv() => Watched::Ending(SignalKind::terminate().as_raw_value()),
-        }
+        size: (0, 0),
     }
 }
 
