@@ -69,8 +69,7 @@ async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<A
             if ran.is_some() {
                 // It was running and its shim is gone: the machine was restarted, or both were killed.
                 parts.engine.kill_leftovers(&spec.id);
-                entry.last_exit =
-                    Some(ExitStatus { code: 137, oom_killed: false, finished_ns: super::now_ns() });
+                entry.last_exit = Some(ExitStatus { code: 137, oom_killed: false, finished_ns: super::now_ns() });
                 entry.replica = ended(137);
                 if entry.replica.starts_with_engine() {
                     inputs.push(lifecycle::Input::StartRequested);

@@ -12,7 +12,12 @@ use crate::spec::{MountKind, NetworkSpec, RestartPolicy, Seccomp};
 
 /// Returns Docker's inspect object of a container. `bundle` is its folder on disk, `log` its
 /// log file, `networks` the networks its endpoints are on.
-pub(super) fn inspect(view: &View<'_>, bundle: &Path, log: &Path, networks: &BTreeMap<NetworkName, NetworkSpec>) -> Value {
+pub(super) fn inspect(
+    view: &View<'_>,
+    bundle: &Path,
+    log: &Path,
+    networks: &BTreeMap<NetworkName, NetworkSpec>,
+) -> Value {
     let spec = view.spec;
     let (entrypoint, command) = spec.argv.split_at(spec.entrypoint_len.min(spec.argv.len()));
     let exposed: Map<String, Value> = spec
@@ -121,8 +126,7 @@ fn state(view: &View<'_>) -> Value {
                 })
             })
             .collect();
-        state["Health"] =
-            json!({ "Status": health.status.word(), "FailingStreak": health.failing_streak, "Log": log });
+        state["Health"] = json!({ "Status": health.status.word(), "FailingStreak": health.failing_streak, "Log": log });
     }
     state
 }

@@ -104,9 +104,11 @@ fn provide_source(parts: &super::Parts, mount: &mut Mount, layers: &[std::path::
             let info = if *anonymous {
                 parts.volumes.ensure(&spec).map_err(HostError::new)?
             } else {
-                parts.volumes.inspect(name).map_err(HostError::new)?.ok_or_else(|| {
-                    HostError::new(format!("volume {name} has gone since it was made"))
-                })?
+                parts
+                    .volumes
+                    .inspect(name)
+                    .map_err(HostError::new)?
+                    .ok_or_else(|| HostError::new(format!("volume {name} has gone since it was made")))?
             };
             source.clone_from(&info.path);
             if !*nocopy {

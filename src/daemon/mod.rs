@@ -97,13 +97,14 @@ pub fn run() -> ExitCode {
 }
 
 fn start(paths: Paths) -> Result<(), Box<dyn std::error::Error>> {
-    let lock = match socket::race(&paths).map_err(|e| format!("cannot become the daemon in {}: {e}", paths.run.display()))? {
-        socket::Race::Won(lock) => lock,
-        socket::Race::Lost => {
-            ready();
-            return Ok(());
-        }
-    };
+    let lock =
+        match socket::race(&paths).map_err(|e| format!("cannot become the daemon in {}: {e}", paths.run.display()))? {
+            socket::Race::Won(lock) => lock,
+            socket::Race::Lost => {
+                ready();
+                return Ok(());
+            }
+        };
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(serve(&paths));
@@ -142,8 +143,8 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     if let Err(error) = first_shim.await? {
         tracing::warn!(%error, "the server of shims did not start");
     }
-    let listener = socket::listen(&paths.socket())
-        .map_err(|e| format!("cannot listen on {}: {e}", paths.socket().display()))?;
+    let listener =
+        socket::listen(&paths.socket()).map_err(|e| format!("cannot listen on {}: {e}", paths.socket().display()))?;
     ready();
     tracing::info!(socket = %paths.socket().display(), "listening");
     socket::serve(listener, daemon, &presence, QUIET).await;

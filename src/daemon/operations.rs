@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use super::container::label_of;
 use super::http::Sink;
-use super::state::Input;
 use super::machine::Machine;
+use super::state::Input;
 use super::{Daemon, project_record};
 use crate::api::{self, DownRequest, PullRequest, ServicesRequest, UpRequest};
 use crate::compose::model::{Project, PullPolicy};
@@ -18,8 +18,8 @@ use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
 use crate::ids::{ProjectName, ServiceName};
 use crate::image::{Image, ImageError, PullPhase, PullProgress};
-use crate::spec::VolumeSpec;
 use crate::plan::{self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, Plan, Services, Wait, labels};
+use crate::spec::VolumeSpec;
 
 /// Steps of one plan that run at the same time: enough to hide waits, few enough that two
 /// cores are not thrashed by hundreds of half-started containers.
@@ -86,12 +86,7 @@ impl Daemon {
     }
 
     /// Stops and removes a project, or some of its services.
-    pub(super) async fn down(
-        self: Arc<Self>,
-        name: ProjectName,
-        request: DownRequest,
-        sink: Sink,
-    ) -> Vec<Failure> {
+    pub(super) async fn down(self: Arc<Self>, name: ProjectName, request: DownRequest, sink: Sink) -> Vec<Failure> {
         let _turn = self.turn(&name, &sink).await;
         let observed = self.observe().await;
         let project = project_record::read(&self.parts.paths, &name);
@@ -108,7 +103,9 @@ impl Daemon {
         );
         let whole = request.services.is_empty();
         let mut failures = self.apply(plan, &sink, false).await;
-        if whole && failures.is_empty() && !self.observe().await.containers.iter().any(|c| label_of(&c.spec, labels::PROJECT) == name.as_str())
+        if whole
+            && failures.is_empty()
+            && !self.observe().await.containers.iter().any(|c| label_of(&c.spec, labels::PROJECT) == name.as_str())
         {
             if let Err(error) = project_record::remove(&self.parts.paths, &name) {
                 failures.push(failed("forget the project's definition", HostError::new(error)));
@@ -153,8 +150,10 @@ impl Daemon {
     pub(super) async fn pull(self: Arc<Self>, request: PullRequest, sink: Sink) -> Vec<Failure> {
         let policy = if request.missing_only { PullPolicy::Missing } else { PullPolicy::Always };
         let wanted = request.references.into_iter().collect::<BTreeSet<_>>();
-        let pulls: JoinSet<_> =
-            wanted.into_iter().map(|reference| Arc::clone(&self).provide_image(reference, policy, sink.clone())).collect();
+        let pulls: JoinSet<_> = wanted
+            .into_iter()
+            .map(|reference| Arc::clone(&self).provide_image(reference, policy, sink.clone()))
+            .collect();
         pulls.join_all().await.into_iter().filter_map(|(_, result)| result.err()).collect()
     }
 
@@ -274,7 +273,11 @@ impl Daemon {
                 image
             }
         };
-        Ok(ImageInfo { id: image.id.clone(), layers: image.layers.clone(), config: super::images::inherited(&image.config) })
+        Ok(ImageInfo {
+            id: image.id.clone(),
+            layers: image.layers.clone(),
+            config: super::images::inherited(&image.config),
+        })
     }
 
     /// Fetches an image, on a thread that unpacking may keep busy.
@@ -311,7 +314,11 @@ impl Daemon {
     /// Returns what the planner must know of the host.
     async fn facts(&self) -> Result<HostFacts, HostError> {
         let used_subnets = self.parts.net.used_subnets().await.map_err(HostError::new)?;
-        Ok(HostFacts { used_subnets, pool: plan::default_pool(), host_gateway: self.parts.net.host_address().map(Into::into) })
+        Ok(HostFacts {
+            used_subnets,
+            pool: plan::default_pool(),
+            host_gateway: self.parts.net.host_address().map(Into::into),
+        })
     }
 
     /// Returns everything as it is now.

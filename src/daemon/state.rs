@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -312,7 +311,7 @@ impl State {
                     Ok(started) => {
                         let (pid, started_ns, warnings) = (started.pid, started.time_ns, started.warnings);
                         Ok(Launched { sandbox, pid, started_ns, warnings })
-                    },
+                    }
                     Err(error) => {
                         let code = error.exit_code;
                         if fresh {
@@ -341,7 +340,8 @@ impl State {
         }
         let networks = entry.spec.endpoints.iter().map(|endpoint| {
             self.networks.get(&endpoint.network).cloned().ok_or_else(|| {
-                HostError::new(format!("its network {} has gone", endpoint.network)).hint("run `stack up` to make it again")
+                HostError::new(format!("its network {} has gone", endpoint.network))
+                    .hint("run `stack up` to make it again")
             })
         });
         networks.collect::<Result<_, _>>().map(Namespace::Own)
