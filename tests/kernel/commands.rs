@@ -69,7 +69,8 @@ fn exec_gives_a_terminal_when_there_is_one() {
     command.current_dir(world.folder()).envs(environment.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let output = run(&mut command, SOON);
     assert_eq!(output.code, Some(9), "{output}");
-    assert_eq!(output.stdout.trim(), "33 123", "{output}");
+    // script(1) may show the end of its own input before it.
+    assert!(output.stdout.trim().ends_with("33 123"), "{output}");
 }
 
 #[test]
@@ -90,7 +91,11 @@ services:
 ",
     );
     world.up();
-    let logs = |arguments: &[&str]| world.stack(&[&["logs", "--no-color"], arguments].concat()).ok();
+    // As Compose, what a container wrote to standard error goes to standard error.
+    let logs = |arguments: &[&str]| {
+        let output = world.stack(&[&["logs", "--no-color"], arguments].concat());
+        output.stdout.clone() + &output.stderr
+    };
     becomes("lines", &3, || logs(&[]).lines().count());
     assert!(logs(&[]).lines().all(|line| line.contains("app-1") && line.contains(" | ")), "{}", logs(&[]));
     assert_eq!(logs(&["--no-log-prefix", "--tail", "1"]), "three\n");

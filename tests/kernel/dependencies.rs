@@ -83,7 +83,9 @@ services:
     world.up_wait();
     assert_eq!(world.inspect("web")["State"]["Health"]["Status"], "healthy");
 
-    let world = World::with("services: {web: {image: busybox, command: sh -c 'sleep 0.2; exit 4'}}");
+    let world = World::with(
+        "services: {web: {image: busybox, command: sh -c 'sleep 0.3; exit 4', healthcheck: {test: [CMD, 'false'], interval: 100ms, retries: 100}}}",
+    );
     world.stack(&["up", "-d", "--wait"]).fails_naming(&["web", "4"]);
 }
 

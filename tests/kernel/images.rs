@@ -145,7 +145,7 @@ fn an_unreachable_registry_is_an_error_within_seconds() {
 #[test]
 fn a_missing_image_that_must_not_be_pulled_is_named() {
     let world = World::with("services: {app: {image: not-here:1, pull_policy: never}}");
-    world.stack(&["up", "-d"]).fails_naming(&["not-here:1", "app"]);
+    world.stack(&["up", "-d"]).fails_naming(&["not-here:1", "pull_policy"]);
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn exit_codes_are_those_of_a_shell() {
     let world = World::with(
         "
 services:
-  killed: {image: busybox, command: sh -c 'kill -9 $$$$'}
+  killed: {image: busybox, init: true, command: sh -c 'kill -9 $$$$'}
   plain: {image: busybox, command: sh -c 'exit 42'}
 ",
     );

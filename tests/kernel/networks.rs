@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::host::own_address;
 use crate::support::world::{free_port, get};
-use crate::support::{SOON, World, eventually};
+use crate::support::{SOON, World, eventually, images};
 
 /// A web server that says where it runs.
 const SERVER: &str = "sh -c 'hostname > /www/index.html; exec httpd -f -p 80 -h /www'";
@@ -122,9 +122,14 @@ fn a_port_published_on_loopback_is_only_there() {
 #[test]
 fn udp_ports_are_published() {
     let port = free_port();
+    // Each datagram goes back to where it came from; the numbers are AF_INET, SOCK_DGRAM and IPPROTO_UDP.
+    let echo =
+        "socket(S, 2, 2, 17); bind(S, pack('S n x12', 2, 5000)); send(S, $d, 0, $a) while $a = recv(S, $d, 1500, 0)";
     let world = World::with(&format!(
-        "services: {{echo: {{image: busybox, command: nc -u -l -p 5000 -e cat, ports: ['{port}:5000/udp']}}}}"
+        "services: {{echo: {{image: perl, command: [perl, -e, {echo:?}], ports: ['{port}:5000/udp']}}}}",
+        echo = echo.replace('$', "$$")
     ));
+    world.import("perl", &images::perl());
     world.up();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -140,7 +145,7 @@ fn udp_ports_are_published() {
 fn a_published_port_carries_a_megabyte_and_half_closed_streams() {
     let port = free_port();
     let world = World::with(&format!(
-        "services: {{count: {{image: busybox, command: nc -lk -p 5000 -e wc -c, ports: ['{port}:5000']}}}}"
+        "services: {{count: {{image: busybox, command: nc -ll -p 5000 -e wc -c, ports: ['{port}:5000']}}}}"
     ));
     world.up();
     let answer = eventually("an answer", SOON, || {

@@ -74,14 +74,14 @@ services:
 }
 
 #[test]
-fn the_short_form_makes_a_missing_bind_source_and_the_long_form_does_not() {
+fn a_missing_bind_source_is_made_unless_the_file_forbids_it() {
     let world = World::with("services: {app: {image: busybox, command: sleep 1000, volumes: ['./made:/made']}}");
     world.up();
     assert!(fs::metadata(world.folder().join("made")).unwrap().is_dir());
     assert_eq!(fs::metadata(world.folder().join("made")).unwrap().uid(), 0);
 
     let world = World::with(
-        "services: {app: {image: busybox, command: sleep 1000, volumes: [{type: bind, source: ./missing, target: /m}]}}",
+        "services: {app: {image: busybox, command: sleep 1000, volumes: [{type: bind, source: ./missing, target: /m, bind: {create_host_path: false}}]}}",
     );
     world.stack(&["up", "-d"]).fails_naming(&["missing", "app"]);
     assert!(!world.folder().join("missing").exists());

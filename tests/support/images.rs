@@ -31,13 +31,20 @@ pub(crate) fn redis() -> Image {
         for (source, name) in [("/usr/bin/redis-check-rdb", "redis-server"), ("/usr/bin/redis-cli", "redis-cli")] {
             add(tar, Path::new(source), &format!("usr/bin/{name}"), 0o755)?;
         }
-        for library in libraries(&["/usr/bin/redis-check-rdb", "/usr/bin/redis-cli"]) {
-            let inside = library.strip_prefix("/").expect("ldd prints absolute paths").display().to_string();
-            add(tar, &library, &inside, 0o755)?;
-        }
+        add_libraries(tar, &["/usr/bin/redis-check-rdb", "/usr/bin/redis-cli"])?;
         folder(tar, "data", 0o755, (0, 0))
     });
     Image { tar, changes: vec![r#"CMD ["redis-server"]"#, PATH, "EXPOSE 6379", "VOLUME /data", "WORKDIR /data"] }
+}
+
+/// Returns busybox with perl, without any module: each Debian has it.
+pub(crate) fn perl() -> Image {
+    let tar = cached("perl", |tar| {
+        base(tar)?;
+        add(tar, Path::new("/usr/bin/perl"), "usr/bin/perl", 0o755)?;
+        add_libraries(tar, &["/usr/bin/perl"])
+    });
+    Image { tar, changes: vec![PATH] }
 }
 
 /// Returns the archive that `examples/databases/images.sh` builds; building takes seconds, and the network.
@@ -96,6 +103,14 @@ fn base(tar: &mut Tar) -> io::Result<()> {
         header.set_size(0);
         header.set_mode(0o777);
         tar.append_link(&mut header, format!("bin/{applet}"), "busybox")?;
+    }
+    Ok(())
+}
+
+fn add_libraries(tar: &mut Tar, programs: &[&str]) -> io::Result<()> {
+    for library in libraries(programs) {
+        let inside = library.strip_prefix("/").expect("ldd prints absolute paths").display().to_string();
+        add(tar, &library, &inside, 0o755)?;
     }
     Ok(())
 }

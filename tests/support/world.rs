@@ -292,7 +292,13 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let down = self.command(&["down", "-v", "-t", "0", "--remove-orphans"]).output();
+        // Bounded, and without a panic: this may already be the end of a test that failed.
+        let mut down = Command::new("timeout");
+        down.args(["--signal=KILL", "30", PROGRAM, "down", "-v", "-t", "0", "--remove-orphans"]);
+        let environment = self.command(&[]);
+        down.current_dir(self.folder()).env_clear();
+        down.envs(environment.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let down = down.stdin(std::process::Stdio::null()).output();
         if std::thread::panicking() {
             if let Ok(daemon_log) = fs::read_to_string(self.run_folder().join("daemon.log")) {
                 eprintln!("--- the daemon's log\n{daemon_log}");
