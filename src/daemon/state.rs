@@ -77,6 +77,10 @@ pub(super) struct Entry {
     closing: Option<JoinHandle<()>>,
     /// When its timer fires.
     armed: Option<Time>,
+    /// A start is under way.
+    launching: bool,
+    /// How it ended, told before the answer to the start came.
+    early_exit: Option<ExitStatus>,
     /// Keeps the daemon while the container is not at rest.
     reason: Option<Reason>,
 }
@@ -288,6 +292,7 @@ impl State {
         let namespace = self.namespace_of(id);
         let Some(entry) = self.containers.get_mut(id) else { return };
         entry.run += 1;
+        entry.launching = true;
         let (run, spec, sandbox, closing) =
             (entry.run, Arc::clone(&entry.spec), entry.sandbox.clone(), entry.closing.take());
         let (parts, notices, inputs, id) = (self.parts.clone(), self.notices.clone(), self.inputs.clone(), id.clone());
@@ -349,6 +354,7 @@ impl State {
 
     fn launched(&mut self, id: &ContainerId, run: u64, result: Result<Launched, (i32, HostError)>) {
         let Some(entry) = self.containers.get_mut(id).filter(|e| e.run == run) else { return };
+        entry.launching = false;
         match result {
             Ok(launched) => {
                 entry.pid = Some(launched.pid);
@@ -368,6 +374,10 @@ impl State {
                     let _ = reply.send(Ok(()));
                 }
                 self.step(id, lifecycle::Input::Started);
+                let early = self.containers.get_mut(id).and_then(|entry| entry.early_exit.take());
+                if let Some(status) = early {
+                    self.notice(ShimNotice::Exited { id: id.clone(), status });
+                }
             }
             Err((code, error)) => {
                 let (why, hint) = error.into_parts();
@@ -412,6 +422,11 @@ impl State {
         match notice {
             ShimNotice::Exited { id, status } => {
                 let Some(entry) = self.containers.get_mut(&id) else { return };
+                if entry.launching {
+                    // A short run: its end overtook the answer to its start.
+                    entry.early_exit = Some(status);
+                    return;
+                }
                 entry.pid = None;
                 entry.finished_ns = Some(status.finished_ns);
                 entry.last_exit = Some(status);
@@ -600,6 +615,8 @@ impl Entry {
             ending: Vec::new(),
             closing: None,
             armed: None,
+            launching: false,
+            early_exit: None,
             reason: None,
         }
     }
