@@ -87,7 +87,7 @@ impl Daemon {
 pub fn run() -> ExitCode {
     trace();
     let paths = Paths::from_env();
-    match start(paths) {
+    match start(&paths) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -96,9 +96,9 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn start(paths: Paths) -> Result<(), Box<dyn std::error::Error>> {
+fn start(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let lock =
-        match socket::race(&paths).map_err(|e| format!("cannot become the daemon in {}: {e}", paths.run.display()))? {
+        match socket::race(paths).map_err(|e| format!("cannot become the daemon in {}: {e}", paths.run.display()))? {
             socket::Race::Won(lock) => lock,
             socket::Race::Lost => {
                 ready();
@@ -107,7 +107,7 @@ fn start(paths: Paths) -> Result<(), Box<dyn std::error::Error>> {
         };
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(serve(&paths));
+    let result = runtime.block_on(serve(paths));
     // Tasks that still write logs or fetch images are cut off here; all they do can be redone.
     runtime.shutdown_background();
     drop(lock);

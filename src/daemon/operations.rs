@@ -18,7 +18,9 @@ use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
 use crate::ids::{ProjectName, ServiceName};
 use crate::image::{Image, ImageError, PullPhase, PullProgress};
-use crate::plan::{self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, Plan, Services, Wait, labels};
+use crate::plan::{
+    self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, ObservedContainer, Plan, Services, Wait, labels,
+};
 use crate::spec::VolumeSpec;
 
 /// Steps of one plan that run at the same time: enough to hide waits, few enough that two
@@ -103,13 +105,13 @@ impl Daemon {
         );
         let whole = request.services.is_empty();
         let mut failures = self.apply(plan, &sink, false).await;
+        let remains = |c: &ObservedContainer| label_of(&c.spec, labels::PROJECT) == name.as_str();
         if whole
             && failures.is_empty()
-            && !self.observe().await.containers.iter().any(|c| label_of(&c.spec, labels::PROJECT) == name.as_str())
+            && !self.observe().await.containers.iter().any(remains)
+            && let Err(error) = project_record::remove(&self.parts.paths, &name)
         {
-            if let Err(error) = project_record::remove(&self.parts.paths, &name) {
-                failures.push(failed("forget the project's definition", HostError::new(error)));
-            }
+            failures.push(failed("forget the project's definition", HostError::new(error)));
         }
         if let (Some(which), Some(project)) = (&request.rmi, &project)
             && failures.is_empty()

@@ -261,7 +261,7 @@ impl State {
             self.record(id, |record| record.stopped_by_user = true);
         }
         for command in commands {
-            self.carry_out(id, command);
+            self.carry_out(id, &command);
         }
         if self.containers.get(id).is_some_and(|e| e.replica.is_at_rest()) {
             self.rest(id);
@@ -270,9 +270,9 @@ impl State {
         self.answer_waits();
     }
 
-    fn carry_out(&mut self, id: &ContainerId, command: Command) {
+    fn carry_out(&mut self, id: &ContainerId, command: &Command) {
         let Some(entry) = self.containers.get_mut(id) else { return };
-        match command {
+        match *command {
             Command::Start => self.launch(id),
             Command::Probe { probe, timeout } => self.probe(id, probe, timeout),
             Command::SetTimer(at) => {
