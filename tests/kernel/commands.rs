@@ -87,7 +87,7 @@ fn logs_are_prefixed_cut_timestamped_and_followed() {
 services:
   app:
     image: busybox
-    command: sh -c 'echo one; echo two >&2; echo three; while test ! -e /tmp/more; do sleep 0.02; done; echo four; exec sleep 1000'
+    command: sh -c 'echo one; echo two >&2; sleep 0.1; echo three; while test ! -e /tmp/more; do sleep 0.02; done; echo four; exec sleep 1000'
 ",
     );
     world.up();
