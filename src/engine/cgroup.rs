@@ -112,6 +112,9 @@ impl Cgroup {
         let wanted = |on_v2| settings(resources, on_v2);
         if let Some(root) = self.hierarchies.unified.clone() {
             let at = root.join(&self.path);
+            // Linux 6.14 and later kill whatever is cloned into a cgroup that saw `cgroup.kill` before
+            // (`kill_seq` is compared with the one of the parent's cgroup): a new folder begins anew.
+            let _ = remove_tree(&at);
             let legacy_free = self.hierarchies.legacy.is_empty();
             if legacy_free {
                 make_with_controllers(&root, &self.path)?;
