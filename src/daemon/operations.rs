@@ -127,7 +127,11 @@ impl Daemon {
         request: ServicesRequest,
         sink: Sink,
     ) -> Vec<Failure> {
-        let _turn = self.turn(&name, &sink).await;
+        // Who kills does not wait for a stop that is patient: it is what ends it.
+        let _turn = match action {
+            Action::Kill => None,
+            _ => Some(self.turn(&name, &sink).await),
+        };
         let observed = self.observe().await;
         let plan = plan::plan_services(
             action,

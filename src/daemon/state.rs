@@ -64,6 +64,10 @@ pub(super) struct Entry {
     pub sandbox: Option<Sandbox>,
     /// Counts starts: answers that belong to an earlier one are stale.
     run: u64,
+    /// The answer of the latest start is not in yet.
+    launching: bool,
+    /// What its shim said meanwhile: a program that ends at once may be heard of before its start.
+    early: Vec<ShimNotice>,
     pub pid: Option<u32>,
     pub started_ns: Option<i64>,
     pub finished_ns: Option<i64>,
@@ -288,6 +292,8 @@ impl State {
         let namespace = self.namespace_of(id);
         let Some(entry) = self.containers.get_mut(id) else { return };
         entry.run += 1;
+        entry.launching = true;
+        entry.early.clear();
         let (run, spec, sandbox, closing) =
             (entry.run, Arc::clone(&entry.spec), entry.sandbox.clone(), entry.closing.take());
         let (parts, notices, inputs, id) = (self.parts.clone(), self.notices.clone(), self.inputs.clone(), id.clone());
@@ -349,6 +355,8 @@ impl State {
 
     fn launched(&mut self, id: &ContainerId, run: u64, result: Result<Launched, (i32, HostError)>) {
         let Some(entry) = self.containers.get_mut(id).filter(|e| e.run == run) else { return };
+        entry.launching = false;
+        let early = std::mem::take(&mut entry.early);
         match result {
             Ok(launched) => {
                 entry.pid = Some(launched.pid);
@@ -368,6 +376,9 @@ impl State {
                     let _ = reply.send(Ok(()));
                 }
                 self.step(id, lifecycle::Input::Started);
+                for notice in early {
+                    self.notice(notice);
+                }
             }
             Err((code, error)) => {
                 let (why, hint) = error.into_parts();
@@ -412,6 +423,10 @@ impl State {
         match notice {
             ShimNotice::Exited { id, status } => {
                 let Some(entry) = self.containers.get_mut(&id) else { return };
+                if entry.launching {
+                    entry.early.push(ShimNotice::Exited { id, status });
+                    return;
+                }
                 entry.pid = None;
                 entry.finished_ns = Some(status.finished_ns);
                 entry.last_exit = Some(status);
@@ -422,6 +437,9 @@ impl State {
             ShimNotice::Gone { id } => {
                 let Some(entry) = self.containers.get_mut(&id) else { return };
                 if entry.sandbox.take().is_none() {
+                    if entry.launching {
+                        entry.early.push(ShimNotice::Gone { id });
+                    }
                     return;
                 }
                 tracing::warn!(container = entry.spec.name, "its shim has gone");
@@ -591,6 +609,8 @@ impl Entry {
             created_ns,
             sandbox: None,
             run: 0,
+            launching: false,
+            early: Vec::new(),
             pid: None,
             started_ns: None,
             finished_ns: None,
