@@ -127,7 +127,7 @@ impl Daemon {
         request: ServicesRequest,
         sink: Sink,
     ) -> Vec<Failure> {
-        // Who kills does not wait for a stop that is patient: it is what ends it.
+        // Whoever kills does not want to wait for a stop, or an `up`, that goes on.
         let _turn = match action {
             Action::Kill => None,
             _ => Some(self.turn(&name, &sink).await),
@@ -266,7 +266,7 @@ impl Daemon {
             (None, PullPolicy::Never) => {
                 return Err(Failure {
                     hint: Some(format!("stack image pull {reference}")),
-                    ..failure(&doing(), "it is not here and pull_policy is never".to_owned())
+                    ..failure(&doing(), "it is not here and its pull_policy is never".to_owned())
                 });
             }
             (_, PullPolicy::Always | PullPolicy::Missing) => {

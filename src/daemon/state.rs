@@ -64,10 +64,6 @@ pub(super) struct Entry {
     pub sandbox: Option<Sandbox>,
     /// Counts starts: answers that belong to an earlier one are stale.
     run: u64,
-    /// The answer of the latest start is not in yet.
-    launching: bool,
-    /// What its shim said meanwhile: a program that ends at once may be heard of before its start.
-    early: Vec<ShimNotice>,
     pub pid: Option<u32>,
     pub started_ns: Option<i64>,
     pub finished_ns: Option<i64>,
@@ -81,6 +77,10 @@ pub(super) struct Entry {
     closing: Option<JoinHandle<()>>,
     /// When its timer fires.
     armed: Option<Time>,
+    /// A start is under way.
+    launching: bool,
+    /// How it ended, told before the answer to the start came.
+    early_exit: Option<ExitStatus>,
     /// Keeps the daemon while the container is not at rest.
     reason: Option<Reason>,
 }
@@ -293,7 +293,6 @@ impl State {
         let Some(entry) = self.containers.get_mut(id) else { return };
         entry.run += 1;
         entry.launching = true;
-        entry.early.clear();
         let (run, spec, sandbox, closing) =
             (entry.run, Arc::clone(&entry.spec), entry.sandbox.clone(), entry.closing.take());
         let (parts, notices, inputs, id) = (self.parts.clone(), self.notices.clone(), self.inputs.clone(), id.clone());
@@ -356,7 +355,6 @@ impl State {
     fn launched(&mut self, id: &ContainerId, run: u64, result: Result<Launched, (i32, HostError)>) {
         let Some(entry) = self.containers.get_mut(id).filter(|e| e.run == run) else { return };
         entry.launching = false;
-        let early = std::mem::take(&mut entry.early);
         match result {
             Ok(launched) => {
                 entry.pid = Some(launched.pid);
@@ -376,8 +374,9 @@ impl State {
                     let _ = reply.send(Ok(()));
                 }
                 self.step(id, lifecycle::Input::Started);
-                for notice in early {
-                    self.notice(notice);
+                let early = self.containers.get_mut(id).and_then(|entry| entry.early_exit.take());
+                if let Some(status) = early {
+                    self.notice(ShimNotice::Exited { id: id.clone(), status });
                 }
             }
             Err((code, error)) => {
@@ -424,7 +423,8 @@ impl State {
             ShimNotice::Exited { id, status } => {
                 let Some(entry) = self.containers.get_mut(&id) else { return };
                 if entry.launching {
-                    entry.early.push(ShimNotice::Exited { id, status });
+                    // A short run: its end overtook the answer to its start.
+                    entry.early_exit = Some(status);
                     return;
                 }
                 entry.pid = None;
@@ -437,9 +437,6 @@ impl State {
             ShimNotice::Gone { id } => {
                 let Some(entry) = self.containers.get_mut(&id) else { return };
                 if entry.sandbox.take().is_none() {
-                    if entry.launching {
-                        entry.early.push(ShimNotice::Gone { id });
-                    }
                     return;
                 }
                 tracing::warn!(container = entry.spec.name, "its shim has gone");
@@ -609,8 +606,6 @@ impl Entry {
             created_ns,
             sandbox: None,
             run: 0,
-            launching: false,
-            early: Vec::new(),
             pid: None,
             started_ns: None,
             finished_ns: None,
@@ -620,6 +615,8 @@ impl Entry {
             ending: Vec::new(),
             closing: None,
             armed: None,
+            launching: false,
+            early_exit: None,
             reason: None,
         }
     }

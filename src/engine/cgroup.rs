@@ -3,6 +3,7 @@
 //! Where memory, cpu and pids are v1 controllers, a container has a folder in each that it
 //! needs and, where a v2 tree is mounted beside them, one there for `cgroup.kill`.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -75,6 +76,8 @@ pub(crate) struct Cgroup {
     path: PathBuf,
     /// v1 controllers whose folder was made.
     joined: Vec<String>,
+    /// `cgroup.kill` was written since the folders were made.
+    killed: Cell<bool>,
 }
 
 /// A cgroup could not be made.
@@ -102,7 +105,7 @@ impl Cgroup {
     /// Returns the container's cgroups, made or not.
     pub(crate) fn new(hierarchies: Hierarchies, parent: &str, id: &str) -> Self {
         let path = Path::new(parent.trim_start_matches('/')).join(id);
-        Self { hierarchies, path, joined: Vec::new() }
+        Self { hierarchies, path, joined: Vec::new(), killed: Cell::new(false) }
     }
 
     /// Makes the folders and writes the limits. Returns a warning for each limit that this
@@ -112,9 +115,12 @@ impl Cgroup {
         let wanted = |on_v2| settings(resources, on_v2);
         if let Some(root) = self.hierarchies.unified.clone() {
             let at = root.join(&self.path);
-            // Linux 6.14 and later kill whatever is cloned into a cgroup that saw `cgroup.kill` before
-            // (`kill_seq` is compared with the one of the parent's cgroup): a new folder begins anew.
-            let _ = remove_tree(&at);
+            // A folder whose `cgroup.kill` was once written kills whatever is cloned into it: the
+            // kernel (6.18 still) compares its count of kills with the one of the cloning process.
+            if at.exists() && remove_tree(&at).is_err() {
+                tracing::warn!("{} still holds processes", at.display());
+            }
+            self.killed.set(false);
             let legacy_free = self.hierarchies.legacy.is_empty();
             if legacy_free {
                 make_with_controllers(&root, &self.path)?;
@@ -170,6 +176,11 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Tells whether the folders must be made anew before the next start.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.killed.get()
+    }
+
     /// Returns the v2 folder for `CLONE_INTO_CGROUP`.
     pub(crate) fn unified_fd(&self) -> Option<OwnedFd> {
         let at = self.hierarchies.unified.as_ref()?.join(&self.path);
@@ -217,6 +228,7 @@ impl Cgroup {
 
     /// Sends SIGKILL to every process in the container's cgroups.
     pub(crate) fn kill(&self) {
+        self.killed.set(true);
         if let Some(root) = &self.hierarchies.unified {
             let at = root.join(&self.path);
             if fs::write(at.join("cgroup.kill"), "1").is_ok() {

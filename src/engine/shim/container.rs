@@ -164,7 +164,8 @@ impl Container {
     }
 
     fn make_cgroup(&self) -> Result<Vec<String>, StartError> {
-        if let Some(warnings) = &self.state.borrow().cgroup_warnings {
+        let spent = self.cgroup.borrow().is_spent();
+        if !spent && let Some(warnings) = &self.state.borrow().cgroup_warnings {
             return Ok(warnings.clone());
         }
         let made = self.cgroup.borrow_mut().create(&self.setup.resources);
