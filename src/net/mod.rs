@@ -365,7 +365,7 @@ impl Net {
     pub async fn observe(&self) -> Result<ObservedNet, NetError> {
         let Some(router) = self.opened() else { return Ok(ObservedNet::default()) };
         let failed = |source| NetError::Namespace { action: "list the links of the router namespace", source };
-        bridge::observe(&router).await.map_err(failed)
+        bridge::observe(&router).map_err(failed)
     }
 
     /// Removes everything: DNS, the router namespace with all links, the uplink and the host's rules.
