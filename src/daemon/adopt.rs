@@ -39,10 +39,10 @@ pub(super) async fn adopt(state: &mut State) {
 async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<Adopted>) {
     let parts = state.parts().clone();
     let spec = Arc::new(record.spec);
-    let ran = record.started_ns.filter(|&started| record.exit.is_none_or(|exit| exit.finished_ns < started));
+    let ran = record.runs.started_ns.filter(|&started| record.runs.exit.is_none_or(|exit| exit.finished_ns < started));
     let mut entry = Entry::new(Arc::clone(&spec), record.created_ns);
-    entry.started_ns = record.started_ns;
-    entry.last_exit = record.exit;
+    entry.started_ns = record.runs.started_ns;
+    entry.last_exit = record.runs.exit;
     let mut inputs = Vec::new();
     match adopted {
         Some(Adopted { shim, status, .. }) if status.started_ns.is_none() => {
@@ -65,7 +65,7 @@ async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<A
             }
         }
         None => {
-            let ended = |code| Replica::ended(Settings::of(&spec), code, record.stopped_by_user);
+            let ended = |code| Replica::ended(Settings::of(&spec), code, record.runs.stopped_by_user);
             if ran.is_some() {
                 // It was running and its shim is gone: the machine was restarted, or both were killed.
                 parts.engine.kill_leftovers(&spec.id);
@@ -74,15 +74,15 @@ async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<A
                 if entry.replica.starts_with_engine() {
                     inputs.push(lifecycle::Input::StartRequested);
                 }
-            } else if let Some(exit) = record.exit {
+            } else if let Some(exit) = record.runs.exit {
                 entry.replica = ended(exit.code);
             }
         }
     }
     entry.finished_ns = entry.last_exit.map(|e| e.finished_ns);
     if let Some(exit) = entry.last_exit
-        && Some(exit) != record.exit
-        && let Err(error) = parts.engine.update_record(&spec.id, |record| record.exit = Some(exit))
+        && Some(exit) != record.runs.exit
+        && let Err(error) = parts.engine.update_runs(&spec.id, |runs| runs.exit = Some(exit))
     {
         tracing::warn!(%error, "a container's record could not be kept");
     }

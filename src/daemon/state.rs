@@ -13,7 +13,7 @@ use super::Parts;
 use super::container::{HealthView, ProbeRecord, View, label_of};
 use super::launch::{self, Launched, Namespace, Sandbox};
 use super::presence::{Presence, Reason};
-use crate::engine::{ContainerRecord, ExitStatus, Probe, ShimNotice};
+use crate::engine::{ExitStatus, Probe, Runs, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
 use crate::ids::{ContainerId, NetworkName, ProjectName};
@@ -217,14 +217,14 @@ impl State {
     }
 
     /// Changes a container's durable record; a failure costs memory of the past, no more.
-    fn record(&self, id: &ContainerId, change: impl FnOnce(&mut ContainerRecord)) {
-        if let Err(error) = self.parts.engine.update_record(id, change) {
+    fn record(&self, id: &ContainerId, change: impl FnOnce(&mut Runs)) {
+        if let Err(error) = self.parts.engine.update_runs(id, change) {
             tracing::warn!(%error, "a container's record could not be kept");
         }
     }
 
     fn record_exit(&self, id: &ContainerId, status: ExitStatus) {
-        self.record(id, |record| record.exit = Some(status));
+        self.record(id, |runs| runs.exit = Some(status));
     }
 
     /// When times of probes begin, nanoseconds since 1970.
@@ -258,7 +258,7 @@ impl State {
         let stopped = entry.replica.is_stopped_by_user();
         let commands = entry.replica.step(input, now);
         if !stopped && entry.replica.is_stopped_by_user() {
-            self.record(id, |record| record.stopped_by_user = true);
+            self.record(id, |runs| runs.stopped_by_user = true);
         }
         for command in commands {
             self.carry_out(id, &command);
@@ -364,10 +364,10 @@ impl State {
                 for warning in launched.warnings {
                     tracing::warn!(container = entry.spec.name, "{warning}");
                 }
-                self.record(id, |record| {
-                    record.started_ns = Some(started_ns);
-                    record.restarts = restarts;
-                    record.stopped_by_user = false;
+                self.record(id, |runs| {
+                    runs.started_ns = Some(started_ns);
+                    runs.restarts = restarts;
+                    runs.stopped_by_user = false;
                 });
                 let Some(entry) = self.containers.get_mut(id) else { return };
                 for reply in entry.starting.drain(..) {
