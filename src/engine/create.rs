@@ -93,34 +93,16 @@ impl Engine {
     /// Removes everything a container has, once its shim has ended: kills what is left of it,
     /// then bundle, runtime folder and cgroups. The log stays. Running it again is fine.
     ///
-    /// The bundle moves aside at once; its files are deleted in the background.
+    /// The bundle moves into the [`Trash`](crate::store::Trash) at once; its files are deleted
+    /// later, in the background.
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
         if let Ok(record) = record::load(&folder) {
             self.remove_cgroups(&record.spec).await?;
         }
         remove_all(&self.run_dir(id))?;
-        let trash = self.inner.config.paths.root.join("trash");
-        make_dir(&trash)?;
-        let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
-        match fs::rename(&folder, &aside) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(EngineError::File { doing: "move away", path: folder, source }),
-            Ok(()) => {}
-        }
-        // What is not deleted now, the next daemon deletes.
-        tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
-        Ok(())
-    }
-
-    /// Deletes what earlier removals left in the trash.
-    pub fn empty_trash(&self) {
-        let Ok(entries) = fs::read_dir(self.inner.config.paths.root.join("trash")) else { return };
-        for entry in entries.flatten() {
-            if let Err(err) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!("failed to delete {}: {err}", entry.path().display());
-            }
-        }
+        // What is not deleted when this daemon ends, the next one deletes.
+        self.inner.trash.discard(&folder).map_err(EngineError::Trash)
     }
 
     async fn remove_cgroups(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
