@@ -13,13 +13,13 @@
 //! | --- | --- | --- |
 //! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `plan` (display), `diag` |
 //! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `spec`, `compose::model` |
-//! | [`daemon`] | the event loop, sole owner of state; adoption, shutdown | `api`, `plan`, `apply`, `lifecycle`, `host`, `store` |
+//! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids` |
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `diag`, `ids` |
 //! | [`plan`] | desired + observed -> steps; pure | `compose::model`, `graph`, `ids`, `spec` |
-//! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (traits), `event` |
+//! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (trait), `event` |
 //! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `ids` |
-//! | [`host`] | the narrow traits `apply` and `daemon` need; `linux` (real), `fake` (tests) | `plan` (types), `engine`, `net`, `image`, `volume`, `spec` |
+//! | [`host`] | the narrow trait `apply` needs, and `fake` for tests | `plan` (types), `spec`, `ids` |
 //! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `store`, `spec`, `ids`, `net::publish` |
 //! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `sys`, `spec`, `ids` |
 //! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `ids` |

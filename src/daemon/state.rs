@@ -44,7 +44,7 @@ pub(super) enum Input {
     /// Wait for a condition.
     Await { wait: Wait, reply: Reply },
     /// Send container events of a project, or of all.
-    Subscribe { project: Option<ProjectName>, sink: mpsc::UnboundedSender<Event> },
+    Subscribe { project: Option<ProjectName>, sink: mpsc::Sender<Event> },
     /// A start ended.
     Launched { id: ContainerId, run: u64, result: Result<Launched, (i32, HostError)> },
     /// A probe ended.
@@ -67,7 +67,7 @@ pub(super) struct State {
     pub networks: BTreeMap<NetworkName, NetworkSpec>,
     waits: Vec<(Wait, Reply)>,
     timers: BTreeSet<(Time, ContainerId)>,
-    subscribers: Vec<(Option<ProjectName>, mpsc::UnboundedSender<Event>)>,
+    subscribers: Vec<(Option<ProjectName>, mpsc::Sender<Event>)>,
 }
 
 impl State {
@@ -536,7 +536,8 @@ impl State {
         };
         self.subscribers.retain(|(project, sink)| match project {
             Some(project) if project.as_str() != label_of(spec, labels::PROJECT) => !sink.is_closed(),
-            _ => sink.send(event.clone()).is_ok(),
+            // One that does not read is let go rather than remembered for.
+            _ => sink.try_send(event.clone()).is_ok(),
         });
     }
 
