@@ -26,7 +26,7 @@ impl Daemon {
         let project = ProjectName::new(request.project.as_str());
         // Subscribed before the list is read: no container falls between the two.
         let mut events = request.follow.then(|| self.subscribe(Some(project.clone())));
-        let mut follower = match Follower::new() {
+        let mut follower = match request.follow.then(Follower::new).transpose() {
             Ok(follower) => follower,
             Err(error) => {
                 tracing::warn!(%error, "cannot follow logs");
@@ -42,7 +42,7 @@ impl Daemon {
                 let path = self.parts.engine.log_path(&writer.container);
                 let mut entries = logs::read(&path, filter);
                 lines.extend(entries.by_ref().map(|entry| writer.line(entry)));
-                if request.follow
+                if let Some(follower) = &mut follower
                     && let Err(error) = follower.add(writer, path, entries.position())
                 {
                     tracing::warn!(%error, "cannot follow a log");
@@ -55,7 +55,7 @@ impl Daemon {
                 return;
             }
         }
-        let Some(events) = &mut events else { return };
+        let (Some(events), Some(follower)) = (&mut events, &mut follower) else { return };
         loop {
             tokio::select! {
                 // All arms are cancel-safe: a level-triggered wait, a receive, a close.
