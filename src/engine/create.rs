@@ -100,17 +100,31 @@ impl Engine {
             self.remove_cgroups(&record.spec).await?;
         }
         remove_all(&self.run_dir(id))?;
+        if let Some(aside) = self.move_away(&folder, id)? {
+            // What is not deleted now, the next daemon deletes.
+            tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
+        }
+        Ok(())
+    }
+
+    /// Removes the folder of a container whose creation did not end.
+    pub fn discard(&self, id: &ContainerId) -> Result<(), EngineError> {
+        match self.move_away(&self.container_dir(id), id)? {
+            Some(aside) => remove_all(&aside),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves a container's folder into the trash; returns where it is now.
+    fn move_away(&self, folder: &Path, id: &ContainerId) -> Result<Option<PathBuf>, EngineError> {
         let trash = self.inner.config.paths.root.join("trash");
         make_dir(&trash)?;
         let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
-        match fs::rename(&folder, &aside) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(EngineError::File { doing: "move away", path: folder, source }),
-            Ok(()) => {}
+        match fs::rename(folder, &aside) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(EngineError::File { doing: "move away", path: folder.to_owned(), source }),
+            Ok(()) => Ok(Some(aside)),
         }
-        // What is not deleted now, the next daemon deletes.
-        tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
-        Ok(())
     }
 
     /// Deletes what earlier removals left in the trash.
@@ -151,6 +165,14 @@ impl Engine {
 /// Refuses what cannot be built.
 fn check(spec: &ContainerSpec) -> Result<(), EngineError> {
     let invalid = |why: String| EngineError::Invalid { name: spec.name.clone(), why };
+    // Docker's rule; the name is also that of the log's folder.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    if !spec.name.bytes().all(plain)
+        || !spec.name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        || spec.name.len() > 200
+    {
+        return Err(invalid("a container's name is letters, digits and _ . - after the first".to_owned()));
+    }
     if let Some(name) = CapabilitySet::of(&spec.capabilities, spec.privileged).1.first() {
         return Err(invalid(format!("there is no capability {name:?}")));
     }
