@@ -27,7 +27,7 @@ impl Daemon {
         let project = ProjectName::new(request.project.as_str());
         // Subscribed before the list is read: no container falls between the two.
         let mut events = request.follow.then(|| self.subscribe(Some(project.clone())));
-        let mut follower = match Follower::new() {
+        let mut follower = match request.follow.then(Follower::new).transpose() {
             Ok(follower) => follower,
             Err(error) => {
                 tracing::warn!(%error, "cannot follow logs");
@@ -51,15 +51,13 @@ impl Daemon {
                 return;
             }
         }
-        if request.follow {
-            for (writer, entries) in merged.logs {
-                let path = self.parts.engine.log_path(&writer.container);
-                if let Err(error) = follower.add(writer, path, entries.position()) {
-                    tracing::warn!(%error, "cannot follow a log");
-                }
+        let (Some(events), Some(follower)) = (&mut events, &mut follower) else { return };
+        for (writer, entries) in merged.logs {
+            let path = self.parts.engine.log_path(&writer.container);
+            if let Err(error) = follower.add(writer, path, entries.position()) {
+                tracing::warn!(%error, "cannot follow a log");
             }
         }
-        let Some(events) = &mut events else { return };
         loop {
             tokio::select! {
                 // All arms are cancel-safe: a level-triggered wait, a receive, a close.
