@@ -16,11 +16,11 @@ use super::presence::{Presence, Reason};
 use crate::engine::{ContainerRecord, ExitStatus, Probe, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
-use crate::ids::{ContainerId, NetworkName, ProjectName};
+use crate::ids::{ContainerId, NetworkName, ProjectName, ServiceName};
 use crate::lifecycle::condition::{self, Verdict};
 use crate::lifecycle::{self, Command, Replica, Report, Settings, Time};
 use crate::plan::{ContainerState, Observed, ObservedContainer, ObservedNetwork, Wait, labels};
-use crate::spec::{ContainerSpec, NetworkSpec};
+use crate::spec::{ContainerSpec, Health, NetworkSpec};
 
 type Reply = oneshot::Sender<Result<(), HostError>>;
 
@@ -69,6 +69,8 @@ pub(super) struct Entry {
     pub finished_ns: Option<i64>,
     pub last_exit: Option<ExitStatus>,
     pub error: String,
+    /// Exit status that stands for the newest start, when it failed.
+    failed: Option<i32>,
     /// Who waits for it to run.
     starting: Vec<Reply>,
     /// Who waits for it to have ended.
@@ -357,6 +359,7 @@ impl State {
         entry.launching = false;
         match result {
             Ok(launched) => {
+                entry.failed = None;
                 entry.pid = Some(launched.pid);
                 entry.started_ns = Some(launched.started_ns);
                 entry.sandbox = Some(launched.sandbox);
@@ -383,6 +386,7 @@ impl State {
                 let (why, hint) = error.into_parts();
                 tracing::warn!(container = entry.spec.name, why, "start failed");
                 entry.error.clone_from(&why);
+                entry.failed = Some(code);
                 for reply in entry.starting.drain(..) {
                     let error = HostError::new(why.clone());
                     let _ = reply.send(Err(match &hint {
@@ -410,7 +414,10 @@ impl State {
         };
         tokio::spawn(async move {
             let (code, output) = match shim.exec_wait(request).await {
-                Ok(output) if output.timed_out => (-1, output.output),
+                Ok(output) if output.timed_out => {
+                    let why = format!("the check took longer than its timeout of {timeout:?}");
+                    (-1, if output.output.is_empty() { why } else { format!("{why}: {}", output.output) })
+                }
                 Ok(output) => (output.exit_code, output.output),
                 Err(error) => (-1, HostError::new(error).to_string()),
             };
@@ -551,7 +558,15 @@ impl State {
                 _ if reply.is_closed() => {}
                 Verdict::Pending => open.push((wait, reply)),
                 Verdict::Met => drop(reply.send(Ok(()))),
-                Verdict::Failed(why) => drop(reply.send(Err(HostError::new(why)))),
+                Verdict::Failed(why) => {
+                    let error = HostError::new(why);
+                    let hint =
+                        wait.containers.iter().find_map(|(id, _)| containers.get(id)?.why_not_ready(&wait.service));
+                    drop(reply.send(Err(match hint {
+                        Some(hint) => error.hint(hint),
+                        None => error,
+                    })));
+                }
             }
         }
         self.waits = open;
@@ -611,6 +626,7 @@ impl Entry {
             finished_ns: None,
             last_exit: None,
             error: String::new(),
+            failed: None,
             starting: Vec::new(),
             ending: Vec::new(),
             closing: None,
@@ -632,6 +648,31 @@ impl Entry {
         });
     }
 
+    /// Returns where to look when somebody waits for it in vain; `None` when it does well.
+    fn why_not_ready(&self, service: &ServiceName) -> Option<String> {
+        match self.replica.phase() {
+            condition::Phase::Running { health: Some(Health::Unhealthy) } => {
+                let said = self.replica.probe_log().last().map(|probe| {
+                    let output = match probe.output.trim().lines().next_back() {
+                        Some(line) => format!(": {}", line.trim_end()),
+                        None => String::new(),
+                    };
+                    match probe.code {
+                        // It did not run to its end; what is kept says why.
+                        ..0 => format!("its check failed{output}"),
+                        code => format!("its check ended with status {code}{output}"),
+                    }
+                });
+                Some(format!(
+                    "{}; its output: stack logs {service}",
+                    said.unwrap_or_else(|| "its check fails".to_owned())
+                ))
+            }
+            condition::Phase::Exited { code } if code != 0 => Some(format!("its output: stack logs {service}")),
+            _ => None,
+        }
+    }
+
     /// Returns what the planner sees.
     fn state(&self) -> ContainerState {
         match self.replica.word() {
@@ -648,11 +689,15 @@ impl Entry {
         View {
             spec: &self.spec,
             created_ns: self.created_ns,
-            state: self.replica.word(),
+            // What never ran has not ended: Docker calls it created, with the status of the attempt.
+            state: match self.replica.word() {
+                "exited" if self.failed.is_some() && self.started_ns.is_none() => "created",
+                word => word,
+            },
             pid: self.pid,
             started_ns: self.started_ns,
             finished_ns: self.finished_ns,
-            exit_code: self.last_exit.map_or(0, |e| e.code),
+            exit_code: self.failed.or(self.last_exit.map(|e| e.code)).unwrap_or(0),
             oom_killed: self.last_exit.is_some_and(|e| e.oom_killed),
             error: &self.error,
             restarts: self.replica.restarts(),
