@@ -151,11 +151,7 @@ impl Engine {
             };
             // Something still runs in it, or ended so recently that the kernel still counts it.
             if started.elapsed() > DEADLINE {
-                return Err(EngineError::File {
-                    doing: "remove the cgroups below",
-                    path: parent.into(),
-                    source,
-                });
+                return Err(EngineError::File { doing: "remove the cgroups below", path: parent.into(), source });
             }
             cgroup.kill();
             tokio::time::sleep(pause).await;

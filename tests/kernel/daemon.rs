@@ -104,7 +104,8 @@ networks: {closed: {internal: true}}
 ",
     );
     world.up();
-    let asks = |service: &str| world.sh(service, "nslookup host.docker.internal >/dev/null 2>&1 && echo yes || echo no");
+    let asks =
+        |service: &str| world.sh(service, "nslookup host.docker.internal >/dev/null 2>&1 && echo yes || echo no");
     let check = || assert_eq!((asks("inside"), asks("outside")), ("no".to_owned(), "yes".to_owned()));
     check();
     replace_daemon(&world);
@@ -194,9 +195,8 @@ services:
 
 #[test]
 fn a_model_of_many_services_fits_into_a_request() {
-    let services: String = (0..40)
-        .map(|n| format!("  s{n}: {{image: busybox, labels: {{text: {}}}}}\n", "x".repeat(100_000)))
-        .collect();
+    let services: String =
+        (0..40).map(|n| format!("  s{n}: {{image: busybox, labels: {{text: {}}}}}\n", "x".repeat(100_000))).collect();
     let world = World::with(&format!("services:\n{services}  app: {{image: busybox, command: sleep 1000}}\n"));
     world.stack(&["up", "-d", "app"]).ok();
     assert_eq!(world.state("app"), "running");
@@ -204,7 +204,9 @@ fn a_model_of_many_services_fits_into_a_request() {
 
 #[test]
 fn nobody_else_can_reach_what_images_and_volumes_hold() {
-    let world = World::with("services: {app: {image: busybox, command: sleep 1000, volumes: ['data:/data']}}\nvolumes: {data: }");
+    let world = World::with(
+        "services: {app: {image: busybox, command: sleep 1000, volumes: ['data:/data']}}\nvolumes: {data: }",
+    );
     world.up();
     for entry in std::fs::read_dir(world.root()).unwrap().flatten() {
         let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
