@@ -86,6 +86,7 @@ impl Daemon {
 /// soon as a daemon (this one or the one that was there before) accepts connections.
 pub fn run() -> ExitCode {
     trace();
+    forget_caller();
     let paths = Paths::from_env();
     match start(paths) {
         Ok(()) => ExitCode::SUCCESS,
@@ -153,6 +154,16 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     parts.net.teardown().await?;
     tracing::info!("nobody needs the daemon: it leaves");
     Ok(())
+}
+
+/// Lets go of what is the caller's alone: a file mode mask that would hide `/etc/hosts` from a
+/// container's users, open files whose locks would be held for as long as anything runs.
+fn forget_caller() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // Before anything of ours is open.
+    if let Err(error) = crate::sys::process::close_range(3, u32::MAX) {
+        tracing::warn!(%error, "open files of the caller stay open");
+    }
 }
 
 /// Tells whoever started this process that the socket answers.
