@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,7 @@ pub(crate) struct Cgroup {
     /// v1 controllers whose folder was made.
     joined: Vec<String>,
     /// `cgroup.kill` was written since the folders were made.
-    killed: AtomicBool,
+    killed: Arc<AtomicBool>,
 }
 
 /// A cgroup could not be made.
@@ -105,7 +106,7 @@ impl Cgroup {
     /// Returns the container's cgroups, made or not.
     pub(crate) fn new(hierarchies: Hierarchies, parent: &str, id: &str) -> Self {
         let path = Path::new(parent.trim_start_matches('/')).join(id);
-        Self { hierarchies, path, joined: Vec::new(), killed: AtomicBool::new(false) }
+        Self { hierarchies, path, joined: Vec::new(), killed: Arc::default() }
     }
 
     /// Makes the folders and writes the limits. Returns a warning for each limit that this
