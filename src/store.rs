@@ -452,6 +452,17 @@ mod tests {
     }
 
     #[test]
+    fn names_of_files_stay_in_their_folder() {
+        for plain in ["app_default", "9.x-y"] {
+            assert_eq!(file_name(plain), plain);
+        }
+        for odd in ["", "..", ".hidden", "../../etc/passwd", "a/b", "=x", "ü", "a b", &"x".repeat(201)] {
+            let name = file_name(odd);
+            assert!(name.starts_with('=') && !name.contains('/') && name.len() == 65, "{odd:?}: {name}");
+        }
+    }
+
+    #[test]
     fn trash_takes_trees_at_once_and_deletes_them() {
         let dir = tempfile::tempdir().unwrap();
         let tree = dir.path().join("tree");

@@ -31,9 +31,11 @@ pub(super) async fn adopt(state: &mut State) {
         orphan.shim.shutdown().await;
         // Without the folder, its container was being removed when the daemon ended. With it,
         // the record is damaged, and the files are the user's.
-        if !parts.engine.container_dir(&id).exists()
-            && let Err(error) = parts.engine.remove(&id).await
-        {
+        let let_go = match parts.engine.container_dir(&id).exists() {
+            true => parts.engine.abandon(&id).await,
+            false => parts.engine.remove(&id).await,
+        };
+        if let Err(error) = let_go {
             tracing::warn!(%error, "cannot remove what it left");
         }
     }

@@ -71,20 +71,48 @@ impl IntoResponse for NotFound {
 pub(super) type Sink = mpsc::UnboundedSender<Event>;
 
 /// Returns an answer that streams one JSON object a line.
-fn ndjson<T: Serialize + Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> Response {
+fn ndjson<T: Serialize + Send + 'static>(receiver: impl Source<T>) -> Response {
     let lines = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        let item = receiver.recv().await?;
+        let item = receiver.next().await?;
         // What is ready goes out in one piece: a frame a line would cost a system call each.
         let mut bytes = serde_json::to_vec(&item).expect("answers have text keys");
         bytes.push(b'\n');
         while bytes.len() < 64 * 1024 {
-            let Ok(item) = receiver.try_recv() else { break };
+            let Some(item) = receiver.ready() else { break };
             serde_json::to_writer(&mut bytes, &item).expect("answers have text keys");
             bytes.push(b'\n');
         }
         Some((Ok::<_, Infallible>(Bytes::from(bytes)), receiver))
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+/// The receiving end of a channel.
+trait Source<T>: Send + 'static {
+    /// Waits for the next item; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Option<T>> + Send;
+    /// Returns an item that is there already.
+    fn ready(&mut self) -> Option<T>;
+}
+
+impl<T: Send + 'static> Source<T> for mpsc::UnboundedReceiver<T> {
+    fn next(&mut self) -> impl Future<Output = Option<T>> + Send {
+        self.recv()
+    }
+
+    fn ready(&mut self) -> Option<T> {
+        self.try_recv().ok()
+    }
+}
+
+impl<T: Send + 'static> Source<T> for mpsc::Receiver<T> {
+    fn next(&mut self) -> impl Future<Output = Option<T>> + Send {
+        self.recv()
+    }
+
+    fn ready(&mut self) -> Option<T> {
+        self.try_recv().ok()
+    }
 }
 
 /// Runs an operation on a task of its own and streams its events; the last one is `done`.
@@ -137,11 +165,13 @@ async fn services(
         "rm" => Action::Remove,
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    operation(&Arc::clone(&daemon), |sink| async move { daemon.services(ProjectName::new(name), action, request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move {
+        daemon.services(ProjectName::new(name), action, request, sink).await
+    })
 }
 
 async fn logs(State(daemon): Shared, Json(request): Json<LogsRequest>) -> Response {
-    let (sink, receiver) = mpsc::unbounded_channel();
+    let (sink, receiver) = mpsc::channel(1024);
     tokio::spawn(async move { daemon.logs(request, sink).await });
     ndjson(receiver)
 }

@@ -149,7 +149,6 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let first_shim = tokio::spawn(async move { warm.warm_up().await });
     let cleaning = parts.clone();
     tokio::task::spawn_blocking(move || {
-        cleaning.engine.empty_trash();
         crate::store::Trash::new(&cleaning.paths.root).empty();
         if let Err(error) = cleaning.images.sweep() {
             tracing::warn!(%error, "leftovers of images could not be removed");

@@ -12,6 +12,9 @@ use crate::event::Event;
 use crate::ids::{ContainerId, ProjectName};
 use crate::plan::labels;
 
+/// Events that wait for a reader at most.
+const EVENTS: usize = 4096;
+
 impl Daemon {
     /// Answers a question between two inputs of the state's owner.
     async fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut State) -> T + Send + 'static) -> T {
@@ -97,8 +100,8 @@ impl Daemon {
     }
 
     /// Returns container events from now on.
-    pub(super) fn subscribe(&self, project: Option<ProjectName>) -> mpsc::UnboundedReceiver<Event> {
-        let (sink, receiver) = mpsc::unbounded_channel();
+    pub(super) fn subscribe(&self, project: Option<ProjectName>) -> mpsc::Receiver<Event> {
+        let (sink, receiver) = mpsc::channel(EVENTS);
         self.send(Input::Subscribe { project, sink });
         receiver
     }

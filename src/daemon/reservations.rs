@@ -77,3 +77,40 @@ impl Drop for Reservation {
         plans.open.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::fixture;
+    use crate::ids::ServiceName;
+    use crate::plan::{Cause, Step, StepId, Target};
+
+    #[test]
+    fn what_another_plan_is_about_to_make_is_seen_until_it_is_done() {
+        let spec = fixture::container();
+        let target =
+            Target { id: spec.id.clone(), name: spec.name.clone(), service: ServiceName::new("web"), number: 1 };
+        let ops = [
+            Op::EnsureNetwork(Box::new(fixture::network())),
+            Op::CreateContainer { spec: Box::new(spec), target, replaces: None },
+        ];
+        let step = |(n, op)| Step { id: StepId(n), op, cause: Cause::Missing, after: Vec::new(), follows: Vec::new() };
+        let plan = Plan { steps: (1..).zip(ops).map(step).collect(), ..Plan::default() };
+        let reservations = Reservations::default();
+        let seen = |observed: &Observed| {
+            let mut observed = observed.clone();
+            reservations.add_to(&mut observed);
+            (observed.networks.len(), observed.containers.len())
+        };
+        let none = Observed::default();
+        let reservation = reservations.reserve(&plan);
+        assert_eq!(seen(&none), (1, 1));
+        let made = Observed {
+            networks: vec![ObservedNetwork { spec: fixture::network(), alive: true }],
+            ..Observed::default()
+        };
+        assert_eq!(seen(&made), (1, 1), "made meanwhile: not twice");
+        drop(reservation);
+        assert_eq!(seen(&none), (0, 0));
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::bundle::{self, Host};
 use super::capability::CapabilitySet;
+use super::cgroup::Cgroup;
 use super::record::{self, ContainerRecord};
 use super::user::{self, User};
 use super::{Engine, EngineError, now_ns};
@@ -97,14 +98,26 @@ impl Engine {
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
         if let Ok(record) = record::load(&folder) {
-            self.remove_cgroups(&record.spec).await?;
+            self.remove_cgroups(&self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
         }
         remove_all(&self.run_dir(id))?;
         if let Some(aside) = self.move_away(&folder, id)? {
-            // What is not deleted now, the next daemon deletes.
+            // What is not deleted now, is when the store's trash is emptied.
             tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
         }
         Ok(())
+    }
+
+    /// Lets go of a container whose record is damaged, once its shim has ended: its runtime folder
+    /// and its cgroups, which its bundle names. Its files stay.
+    pub async fn abandon(&self, id: &ContainerId) -> Result<(), EngineError> {
+        remove_all(&self.run_dir(id))?;
+        let text = fs::read(self.container_dir(id).join("config.json")).unwrap_or_default();
+        let bundle: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let path = bundle.pointer("/linux/cgroupsPath").and_then(serde_json::Value::as_str).map(Path::new);
+        let Some(parent) = path.and_then(Path::parent).and_then(Path::to_str) else { return Ok(()) };
+        let hierarchies = self.inner.hierarchies.clone();
+        self.remove_cgroups(&Cgroup::new(hierarchies, parent, id.as_str()), parent).await
     }
 
     /// Removes the folder of a container whose creation did not end.
@@ -127,19 +140,8 @@ impl Engine {
         }
     }
 
-    /// Deletes what earlier removals left in the trash.
-    pub fn empty_trash(&self) {
-        let Ok(entries) = fs::read_dir(self.inner.config.paths.root.join("trash")) else { return };
-        for entry in entries.flatten() {
-            if let Err(err) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!("failed to delete {}: {err}", entry.path().display());
-            }
-        }
-    }
-
-    async fn remove_cgroups(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+    async fn remove_cgroups(&self, cgroup: &Cgroup, parent: &str) -> Result<(), EngineError> {
         const DEADLINE: Duration = Duration::from_secs(5);
-        let cgroup = self.cgroup(spec);
         let started = std::time::Instant::now();
         let mut pause = Duration::from_micros(200);
         loop {
@@ -149,11 +151,7 @@ impl Engine {
             };
             // Something still runs in it, or ended so recently that the kernel still counts it.
             if started.elapsed() > DEADLINE {
-                return Err(EngineError::File {
-                    doing: "remove the cgroups below",
-                    path: spec.cgroup_parent.clone().into(),
-                    source,
-                });
+                return Err(EngineError::File { doing: "remove the cgroups below", path: parent.into(), source });
             }
             cgroup.kill();
             tokio::time::sleep(pause).await;
