@@ -217,7 +217,7 @@ impl Net {
     pub async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), NetError> {
         let router = self.router().await?;
         if !spec.internal {
-            self.ensure_uplink(&router, spec).await?;
+            self.ensure_uplink(&router, Some(spec)).await?;
         }
         let mtu = self.mtu(spec);
         bridge::ensure(&router, spec, mtu).await.map_err(|source| NetError::Network {
@@ -238,6 +238,12 @@ impl Net {
             .get(&spec.name)
             .is_some_and(|standing| standing.spec == *spec && standing.checked.elapsed() < LATELY);
         if known { Ok(()) } else { self.ensure_network(spec).await }
+    }
+
+    /// Makes sure that the uplink stands, and with it [`Net::host_address`].
+    pub async fn ensure_way_out(&self) -> Result<(), NetError> {
+        let router = self.router().await?;
+        self.ensure_uplink(&router, None).await
     }
 
     /// Removes a network; one that is gone already is fine.
@@ -383,7 +389,7 @@ impl Net {
     pub async fn observe(&self) -> Result<ObservedNet, NetError> {
         let Some(router) = self.opened() else { return Ok(ObservedNet::default()) };
         let failed = |source| NetError::Namespace { action: "list the links of the router namespace", source };
-        bridge::observe(&router).map_err(failed)
+        bridge::observe(&router).await.map_err(failed)
     }
 
     /// Removes everything: DNS, the router namespace with all links, the uplink and the host's rules.
@@ -424,13 +430,13 @@ impl Net {
         Ok(router)
     }
 
-    async fn ensure_uplink(&self, router: &Router, spec: &NetworkSpec) -> Result<(), NetError> {
+    async fn ensure_uplink(&self, router: &Router, spec: Option<&NetworkSpec>) -> Result<(), NetError> {
         let _one = self.inner.making.lock().await;
         let instance = &self.inner.config.instance;
         let standing = *lock(&self.inner.uplink);
         let mut taken: Vec<IpNetwork> =
             lock(&self.inner.networks).values().map(|standing| IpNetwork::V4(standing.spec.subnet)).collect();
-        taken.push(IpNetwork::V4(spec.subnet));
+        taken.extend(spec.map(|spec| IpNetwork::V4(spec.subnet)));
         let work = || match standing {
             Some(uplink) => uplink::guard(instance, &uplink).map(|()| uplink),
             None => uplink::make(instance, router, &taken, &self.remember()),
