@@ -169,7 +169,6 @@ mod tests {
             exit: None,
             restarts: 4,
             stopped_by_user: false,
-            warnings: Vec::new(),
             error: String::new(),
         }
     }
