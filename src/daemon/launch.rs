@@ -168,14 +168,18 @@ fn start_error(error: StartError) -> HostError {
 async fn connect(parts: &Parts, spec: &ContainerSpec, networks: &[NetworkSpec]) -> Result<OwnedFd, HostError> {
     let net = &parts.net;
     for network in networks {
-        net.ensure_network(network).await.map_err(HostError::new)?;
+        net.ensure_network_lately(network).await.map_err(HostError::new)?;
     }
     let netns = net.create_namespace().await.map_err(HostError::new)?;
     for endpoint in &spec.endpoints {
         let network = networks.iter().find(|n| n.name == endpoint.network);
         let network = network
             .ok_or_else(|| HostError::new(format!("network {} of the container is not known", endpoint.network)))?;
-        net.attach(netns.as_fd(), endpoint, network).await.map_err(HostError::new)?;
+        if net.attach(netns.as_fd(), endpoint, network).await.is_err() {
+            // Perhaps somebody removed the bridge since it was looked at.
+            net.ensure_network(network).await.map_err(HostError::new)?;
+            net.attach(netns.as_fd(), endpoint, network).await.map_err(HostError::new)?;
+        }
     }
     if !spec.endpoints.is_empty() {
         answer_names(parts, spec, &netns).await?;

@@ -105,18 +105,16 @@ impl Engine {
     /// Removes everything a container has, once its shim has ended: kills what is left of it,
     /// then bundle, runtime folder and cgroups. The log stays. Running it again is fine.
     ///
-    /// The bundle moves aside at once; its files are deleted in the background.
+    /// The bundle moves into the [`Trash`](crate::store::Trash) at once; its files are deleted
+    /// later, in the background.
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
         if let Ok(record) = record::load(&folder) {
             self.remove_cgroups(&self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
         }
         remove_all(&self.run_dir(id))?;
-        if let Some(aside) = self.move_away(&folder, id)? {
-            // What is not deleted now, is when the store's trash is emptied.
-            tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
-        }
-        Ok(())
+        // What is not deleted when this daemon ends, the next one deletes.
+        self.inner.trash.discard(&folder).map_err(EngineError::Trash)
     }
 
     /// Lets go of a container whose record is damaged, once its shim has ended: its runtime folder
@@ -133,22 +131,7 @@ impl Engine {
 
     /// Removes the folder of a container whose creation did not end.
     pub fn discard(&self, id: &ContainerId) -> Result<(), EngineError> {
-        match self.move_away(&self.container_dir(id), id)? {
-            Some(aside) => remove_all(&aside),
-            None => Ok(()),
-        }
-    }
-
-    /// Moves a container's folder into the trash; returns where it is now.
-    fn move_away(&self, folder: &Path, id: &ContainerId) -> Result<Option<PathBuf>, EngineError> {
-        let trash = self.inner.config.paths.root.join("trash");
-        make_dir(&trash)?;
-        let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
-        match fs::rename(folder, &aside) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(EngineError::File { doing: "move away", path: folder.to_owned(), source }),
-            Ok(()) => Ok(Some(aside)),
-        }
+        self.inner.trash.discard(&self.container_dir(id)).map_err(EngineError::Trash)
     }
 
     async fn remove_cgroups(&self, cgroup: &Cgroup, parent: &str) -> Result<(), EngineError> {

@@ -100,7 +100,7 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
         match frame.message() {
             Ok(ToShim::Goodbye) => orderly = true,
             Ok(ToShim::Request { id, op }) => {
-                let (container, sender) = (Rc::clone(&container), sender.clone());
+                let (container, sender, stream) = (Rc::clone(&container), sender.clone(), Arc::clone(&stream));
                 tokio::task::spawn_local(async move {
                     let shutdown = matches!(op, Operation::Shutdown);
                     let reply = answer(&container, op).await;
@@ -108,6 +108,9 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
                     let _ = sender.control(&FromShim::Reply { id, reply }).await;
                     if shutdown {
                         sender.flushed().await;
+                        // Nothing of the container is left but its mounts, which may take the
+                        // kernel a while: who waits for this shim need not.
+                        let _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both);
                         sys::exit_now(0);
                     }
                 });
