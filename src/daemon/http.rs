@@ -165,7 +165,9 @@ async fn services(
         "rm" => Action::Remove,
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    operation(&Arc::clone(&daemon), |sink| async move { daemon.services(ProjectName::new(name), action, request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move {
+        daemon.services(ProjectName::new(name), action, request, sink).await
+    })
 }
 
 async fn logs(State(daemon): Shared, Json(request): Json<LogsRequest>) -> Response {

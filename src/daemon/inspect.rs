@@ -351,12 +351,8 @@ mod tests {
         let mut entry = Entry::new(Arc::new(fixture::container()), 1_000_000_000);
         entry.pid = Some(42);
         entry.started_ns = Some(2_500_000_000);
-        let bound = [Bound {
-            host_ip: [0, 0, 0, 0].into(),
-            host_port: 8080,
-            container_port: 80,
-            protocol: Protocol::Tcp,
-        }];
+        let bound =
+            [Bound { host_ip: [0, 0, 0, 0].into(), host_port: 8080, container_port: 80, protocol: Protocol::Tcp }];
         let probe = ProbeRecord { start_ns: 3, end_ns: 4, exit_code: 1, output: "no\n".to_owned() };
         let health = HealthView { status: Health::Starting, failing_streak: 1, log: vec![probe] };
         let view = View { state: "running", health: Some(health), bound: &bound, ..entry.view(0) };
@@ -369,16 +365,31 @@ mod tests {
     fn the_shape_is_dockers() {
         let shown = shown();
         for (object, keys) in [
-            ("", "Id Created Path Args State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount Driver Platform MountLabel ProcessLabel AppArmorProfile ExecIDs HostConfig GraphDriver Mounts Config NetworkSettings"),
-            ("/State", "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt Health"),
+            (
+                "",
+                "Id Created Path Args State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount Driver Platform MountLabel ProcessLabel AppArmorProfile ExecIDs HostConfig GraphDriver Mounts Config NetworkSettings",
+            ),
+            (
+                "/State",
+                "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt Health",
+            ),
             ("/State/Health", "Status FailingStreak Log"),
             ("/State/Health/Log/0", "Start End ExitCode Output"),
-            ("/Config", "Hostname Domainname User AttachStdin AttachStdout AttachStderr ExposedPorts Tty OpenStdin StdinOnce Env Cmd Healthcheck Image Volumes WorkingDir Entrypoint Labels StopSignal"),
-            ("/HostConfig", "Binds NetworkMode PortBindings RestartPolicy AutoRemove CapAdd CapDrop Dns ExtraHosts GroupAdd IpcMode OomScoreAdj PidMode Privileged ReadonlyRootfs SecurityOpt ShmSize Memory NanoCpus CpuShares PidsLimit Ulimits MaskedPaths ReadonlyPaths Init"),
+            (
+                "/Config",
+                "Hostname Domainname User AttachStdin AttachStdout AttachStderr ExposedPorts Tty OpenStdin StdinOnce Env Cmd Healthcheck Image Volumes WorkingDir Entrypoint Labels StopSignal",
+            ),
+            (
+                "/HostConfig",
+                "Binds NetworkMode PortBindings RestartPolicy AutoRemove CapAdd CapDrop Dns ExtraHosts GroupAdd IpcMode OomScoreAdj PidMode Privileged ReadonlyRootfs SecurityOpt ShmSize Memory NanoCpus CpuShares PidsLimit Ulimits MaskedPaths ReadonlyPaths Init",
+            ),
             ("/HostConfig/RestartPolicy", "Name MaximumRetryCount"),
             ("/Mounts/0", "Type Name Source Destination Driver Mode RW Propagation"),
             ("/NetworkSettings", "Ports Networks SandboxID SandboxKey"),
-            ("/NetworkSettings/Networks/app_default", "IPAMConfig Links Aliases MacAddress DriverOpts NetworkID EndpointID Gateway IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen DNSNames"),
+            (
+                "/NetworkSettings/Networks/app_default",
+                "IPAMConfig Links Aliases MacAddress DriverOpts NetworkID EndpointID Gateway IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen DNSNames",
+            ),
         ] {
             let found = shown.pointer(object).and_then(Value::as_object);
             let found = found.unwrap_or_else(|| panic!("no object {object:?}"));
@@ -400,6 +411,9 @@ mod tests {
         /Mounts [{"Type":"volume","Name":"app_data","Source":"/volumes/app_data/_data","Destination":"/data","Driver":"local","Mode":"","RW":true,"Propagation":""}]
         "#);
         assert_eq!((&shown["Path"], &shown["Args"]), (&json!("sh"), &json!(["-c", "serve"])));
-        assert_eq!((&shown["Config"]["Entrypoint"], &shown["Config"]["Cmd"]), (&json!(["sh"]), &json!(["-c", "serve"])));
+        assert_eq!(
+            (&shown["Config"]["Entrypoint"], &shown["Config"]["Cmd"]),
+            (&json!(["sh"]), &json!(["-c", "serve"]))
+        );
     }
 }

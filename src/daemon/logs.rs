@@ -176,7 +176,8 @@ mod tests {
             (writer, times.iter().map(entry).collect::<Vec<_>>().into_iter())
         };
         let mut merged = Merged::new(vec![log("a", &[1, 4, 4]), log("b", &[]), log("c", &[2, 3, 4, 9])]);
-        let lines: Vec<_> = std::iter::from_fn(|| merged.next()).map(|l| format!("{}{}", l.container, l.text)).collect();
+        let lines: Vec<_> =
+            std::iter::from_fn(|| merged.next()).map(|l| format!("{}{}", l.container, l.text)).collect();
         assert_eq!(lines, ["a1", "c2", "c3", "a4", "a4", "c4", "c9"]);
     }
 }

@@ -94,13 +94,7 @@ mod tests {
             Op::EnsureNetwork(Box::new(fixture::network())),
             Op::CreateContainer { spec: Box::new(spec), target, replaces: None },
         ];
-        let step = |(n, op)| Step {
-            id: StepId(n),
-            op,
-            cause: Cause::Missing,
-            after: Vec::new(),
-            follows: Vec::new(),
-        };
+        let step = |(n, op)| Step { id: StepId(n), op, cause: Cause::Missing, after: Vec::new(), follows: Vec::new() };
         let plan = Plan { steps: (1..).zip(ops).map(step).collect(), ..Plan::default() };
         let reservations = Reservations::default();
         let seen = |observed: &Observed| {

@@ -101,7 +101,10 @@ mod tests {
         let line = summary(&View { bound: &bound, ..entry.view(0) });
         assert_eq!((line.project.as_str(), line.service.as_str(), line.number, line.one_off), ("app", "web", 1, false));
         assert_eq!(line.publishers.iter().map(|p| p.url.as_str()).collect::<Vec<_>>(), ["0.0.0.0", "::"]);
-        assert_eq!((line.created, line.networks, line.mounts), (5, vec!["app_default".into()], vec!["app_data".into()]));
+        assert_eq!(
+            (line.created, line.networks, line.mounts),
+            (5, vec!["app_default".into()], vec!["app_data".into()])
+        );
     }
 
     #[test]

@@ -104,7 +104,8 @@ networks: {closed: {internal: true}}
 ",
     );
     world.up();
-    let asks = |service: &str| world.sh(service, "nslookup host.docker.internal >/dev/null 2>&1 && echo yes || echo no");
+    let asks =
+        |service: &str| world.sh(service, "nslookup host.docker.internal >/dev/null 2>&1 && echo yes || echo no");
     let check = || assert_eq!((asks("inside"), asks("outside")), ("no".to_owned(), "yes".to_owned()));
     check();
     replace_daemon(&world);
@@ -194,9 +195,8 @@ services:
 
 #[test]
 fn a_model_of_many_services_fits_into_a_request() {
-    let services: String = (0..40)
-        .map(|n| format!("  s{n}: {{image: busybox, labels: {{text: {}}}}}\n", "x".repeat(100_000)))
-        .collect();
+    let services: String =
+        (0..40).map(|n| format!("  s{n}: {{image: busybox, labels: {{text: {}}}}}\n", "x".repeat(100_000))).collect();
     let world = World::with(&format!("services:\n{services}  app: {{image: busybox, command: sleep 1000}}\n"));
     world.stack(&["up", "-d", "app"]).ok();
     assert_eq!(world.state("app"), "running");
@@ -204,7 +204,9 @@ fn a_model_of_many_services_fits_into_a_request() {
 
 #[test]
 fn nobody_else_can_reach_what_images_and_volumes_hold() {
-    let world = World::with("services: {app: {image: busybox, command: sleep 1000, volumes: ['data:/data']}}\nvolumes: {data: }");
+    let world = World::with(
+        "services: {app: {image: busybox, command: sleep 1000, volumes: ['data:/data']}}\nvolumes: {data: }",
+    );
     world.up();
     for entry in std::fs::read_dir(world.root()).unwrap().flatten() {
         let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
@@ -229,4 +231,22 @@ fn restarts_cost_no_descriptors() {
     // Sockets of the last commands close on their own time.
     eventually("no more descriptors than before", SOON, || (open(daemon) <= before + 2).then_some(()));
     assert_eq!(world.daemon(), daemon);
+}
+
+#[test]
+fn a_container_that_is_started_again_joins_the_network_that_its_owner_has_now() {
+    let world = World::with(
+        "
+services:
+  owner: {image: busybox, command: sleep 1000}
+  guest: {image: busybox, command: sleep 1000, restart: always, network_mode: 'service:owner'}
+",
+    );
+    world.up();
+    let address = world.address("owner");
+    let guest = || world.stack(&["exec", "-T", "guest", "ip", "-4", "addr"]).stdout.contains(&address);
+    assert!(guest());
+    world.stack(&["restart", "-t", "0", "--no-deps", "owner"]).ok();
+    kill(Pid::from_raw(world.pid("guest")), Signal::SIGKILL).unwrap();
+    eventually("the owner's address", SOON, || guest().then_some(()));
 }
