@@ -117,12 +117,6 @@ pub(super) enum Namespace {
     Own(Vec<NetworkSpec>),
 }
 
-/// Tells whether two descriptors are of the same namespace.
-pub(super) fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
-    let identity = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
-    identity(one).is_some() && identity(one) == identity(other)
-}
-
 /// Makes what a container runs in: network namespace, shim, published ports.
 ///
 /// # Errors

@@ -259,14 +259,6 @@ impl State {
     fn launch(&mut self, id: &ContainerId) {
         let namespace = self.namespace_of(id);
         let Some(entry) = self.containers.get_mut(id) else { return };
-        if let (Ok(Namespace::Shared(netns)), Some(sandbox)) = (&namespace, &entry.sandbox)
-            && !sandbox.netns.as_ref().is_some_and(|own| launch::is_same(netns, own))
-        {
-            // The owner of the network has a new one: the old shim holds the one that is gone.
-            let shim = sandbox.shim.clone();
-            entry.sandbox = None;
-            entry.closing = Some(tokio::spawn(async move { shim.shutdown().await }));
-        }
         entry.run += 1;
         entry.launching = true;
         entry.early_exit = None;

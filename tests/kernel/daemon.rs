@@ -232,21 +232,3 @@ fn restarts_cost_no_descriptors() {
     eventually("no more descriptors than before", SOON, || (open(daemon) <= before + 2).then_some(()));
     assert_eq!(world.daemon(), daemon);
 }
-
-#[test]
-fn a_container_that_is_started_again_joins_the_network_that_its_owner_has_now() {
-    let world = World::with(
-        "
-services:
-  owner: {image: busybox, command: sleep 1000}
-  guest: {image: busybox, command: sleep 1000, restart: always, network_mode: 'service:owner'}
-",
-    );
-    world.up();
-    let address = world.address("owner");
-    let guest = || world.stack(&["exec", "-T", "guest", "ip", "-4", "addr"]).stdout.contains(&address);
-    assert!(guest());
-    world.stack(&["restart", "-t", "0", "--no-deps", "owner"]).ok();
-    kill(Pid::from_raw(world.pid("guest")), Signal::SIGKILL).unwrap();
-    eventually("the owner's address", SOON, || guest().then_some(()));
-}
