@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::launch::Sandbox;
 use super::presence::Reason;
-use crate::engine::{Bound, ExitStatus};
+use crate::engine::{Bound, ExitStatus, ShimNotice, ShimStatus};
 use crate::host::HostError;
-use crate::lifecycle::{Replica, Settings, Time};
+use crate::ids::ServiceName;
+use crate::lifecycle::{Replica, Settings, Time, condition};
 use crate::plan::ContainerState;
 use crate::spec::{ContainerSpec, Health};
 
@@ -71,14 +72,44 @@ impl Entry {
     }
 
     /// Sends a signal to its process, or (SIGKILL) to all of its processes.
-    pub(super) fn signal(&self, signal: i32) {
+    ///
+    /// A shim that knows of no process answers with how it ended: that goes to `notices`, so a
+    /// lost message cannot leave anybody waiting.
+    pub(super) fn signal(&self, signal: i32, notices: mpsc::UnboundedSender<ShimNotice>) {
         let Some(sandbox) = &self.sandbox else { return };
-        let shim = sandbox.shim.clone();
+        let (shim, id) = (sandbox.shim.clone(), self.spec.id.clone());
         tokio::spawn(async move {
-            if let Err(error) = shim.signal(signal).await {
-                tracing::warn!(%error, signal, "signal not delivered");
+            let Err(error) = shim.signal(signal).await else { return };
+            tracing::warn!(%error, signal, "signal not delivered");
+            if let Ok(ShimStatus { pid: None, exit: Some(status), .. }) = shim.status().await {
+                let _ = notices.send(ShimNotice::Exited { id, status });
             }
         });
+    }
+
+    /// Returns where to look when somebody waits for it in vain; `None` when it does well.
+    pub(super) fn why_not_ready(&self, service: &ServiceName) -> Option<String> {
+        match self.replica.phase() {
+            condition::Phase::Running { health: Some(Health::Unhealthy) } => {
+                let said = self.replica.probe_log().last().map(|probe| {
+                    let output = match probe.output.trim().lines().next_back() {
+                        Some(line) => format!(": {}", line.trim_end()),
+                        None => String::new(),
+                    };
+                    match probe.code {
+                        // It did not run to its end; what is kept says why.
+                        ..0 => format!("its check failed{output}"),
+                        code => format!("its check ended with status {code}{output}"),
+                    }
+                });
+                Some(format!(
+                    "{}; its output: stack logs {service}",
+                    said.unwrap_or_else(|| "its check fails".to_owned())
+                ))
+            }
+            condition::Phase::Exited { code } if code != 0 => Some(format!("its output: stack logs {service}")),
+            _ => None,
+        }
     }
 
     /// Returns the word that `ps` and `inspect` show: what never ran is `created`, also after a

@@ -105,6 +105,7 @@ impl Daemon {
 /// Runs the daemon until nobody needs it. Prints `ready` on standard output, and closes it, as
 /// soon as a daemon (this one or the one that was there before) accepts connections.
 pub fn run() -> ExitCode {
+    forget_caller();
     let paths = Paths::from_env();
     match start(&paths) {
         Ok(()) => ExitCode::SUCCESS,
@@ -191,6 +192,16 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
         }
         // Shims start a new daemon, which takes everything over.
         ended = owner => Err(format!("the owner of the state has ended: {ended:?}").into()),
+    }
+}
+
+/// Lets go of what is the caller's alone: a file mode mask that would hide `/etc/hosts` from a
+/// container's users, open files whose locks would be held for as long as anything runs.
+fn forget_caller() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // Before anything of ours is open.
+    if let Err(error) = crate::sys::process::close_range(3, u32::MAX) {
+        tracing::warn!(%error, "open files of the caller stay open");
     }
 }
 

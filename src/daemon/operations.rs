@@ -43,8 +43,13 @@ impl Daemon {
         } else {
             graph.dependencies_closure(&request.services).into_iter().collect()
         };
-        let images = match self.provide_images(project, &selected, request.pull, &sink).await {
+        let pull = if request.dry_run { Some(PullPolicy::Never) } else { request.pull };
+        let images = match self.provide_images(project, &selected, pull, &sink).await {
             Ok(images) => images,
+            Err(failures) if request.dry_run => {
+                let here = "it is not here, and a dry run fetches nothing".to_owned();
+                return failures.into_iter().map(|failure| Failure { why: here.clone(), ..failure }).collect();
+            }
             Err(failures) => return failures,
         };
         let planning = self.reservations.planning().await;
@@ -77,6 +82,9 @@ impl Daemon {
             },
             &observed,
         );
+        if request.dry_run {
+            return tell(&plan, &sink);
+        }
         let _reservation = self.reservations.reserve(&plan);
         drop(planning);
         if plan.errors.is_empty()
@@ -104,6 +112,9 @@ impl Daemon {
             },
             &observed,
         );
+        if request.dry_run {
+            return tell(&plan, &sink);
+        }
         let whole = request.services.is_empty();
         let mut failures = self.apply(plan, &sink, Until::Done).await;
         let remains = |c: &ObservedContainer| label_of(&c.spec, labels::PROJECT) == name.as_str();
@@ -153,6 +164,9 @@ impl Daemon {
             },
             &observed,
         );
+        if request.dry_run {
+            return tell(&plan, &sink);
+        }
         let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
         let until = match action {
             Action::Start => Until::ClientGone(limit),
@@ -199,8 +213,7 @@ impl Daemon {
             let _ = sink.send(Event::Note { message: note.to_string() });
         }
         if !plan.errors.is_empty() {
-            let with_hint = |e: &plan::PlanError| Failure { hint: e.hint(), ..failure("plan", e.to_string()) };
-            return plan.errors.iter().map(with_hint).collect();
+            return refusals(&plan);
         }
         if !plan.steps.is_empty() {
             tracing::info!(steps = plan.steps.len(), "applying\n{plan}");
@@ -429,6 +442,23 @@ fn image_error(error: ImageError) -> HostError {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+/// Tells what a plan would do, for a dry run; returns why it cannot be applied.
+fn tell(plan: &Plan, sink: &Sink) -> Vec<Failure> {
+    if plan.errors.is_empty() {
+        let text = if plan.steps.is_empty() { format!("nothing to do\n{plan}") } else { plan.to_string() };
+        for line in text.lines() {
+            let _ = sink.send(Event::Note { message: line.to_owned() });
+        }
+    }
+    refusals(plan)
+}
+
+/// Returns why a plan cannot be applied.
+fn refusals(plan: &Plan) -> Vec<Failure> {
+    let with_hint = |e: &plan::PlanError| Failure { hint: e.hint(), ..failure("", e.to_string()) };
+    plan.errors.iter().map(with_hint).collect()
 }
 
 /// Returns `a1b2c3 12.5MB/40MB`, what a layer's progress line ends with.

@@ -249,8 +249,8 @@ impl State {
                 }
                 self.timers.insert((at, id.clone()));
             }
-            Command::Signal(signal) => entry.signal(signal),
-            Command::Kill => entry.signal(nix::libc::SIGKILL),
+            Command::Signal(signal) => entry.signal(signal, self.notices.clone()),
+            Command::Kill => entry.signal(nix::libc::SIGKILL, self.notices.clone()),
             Command::Report(report) => self.emit(id, action_of(report)),
         }
     }
@@ -373,7 +373,10 @@ impl State {
         };
         tokio::spawn(async move {
             let (code, output) = match shim.exec_wait(request).await {
-                Ok(output) if output.timed_out => (-1, output.output),
+                Ok(output) if output.timed_out => {
+                    let why = format!("the check took longer than its timeout of {timeout:?}");
+                    (-1, if output.output.is_empty() { why } else { format!("{why}: {}", output.output) })
+                }
                 Ok(output) => (output.exit_code, output.output),
                 Err(error) => (-1, HostError::new(error).to_string()),
             };
@@ -512,7 +515,15 @@ impl State {
                 _ if reply.is_closed() => {}
                 Verdict::Pending => open.push((wait, reply)),
                 Verdict::Met => drop(reply.send(Ok(()))),
-                Verdict::Failed(why) => drop(reply.send(Err(HostError::new(why)))),
+                Verdict::Failed(why) => {
+                    let error = HostError::new(why);
+                    let hint =
+                        wait.containers.iter().find_map(|(id, _)| containers.get(id)?.why_not_ready(&wait.service));
+                    drop(reply.send(Err(match hint {
+                        Some(hint) => error.hint(hint),
+                        None => error,
+                    })));
+                }
             }
         }
         self.waits = open;

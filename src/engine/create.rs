@@ -66,6 +66,17 @@ impl Engine {
         if self.inner.prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
+        // Programs in there may be set-user-id, of a root that is not the host's: nobody else gets in.
+        for name in ["containers", "trash", "logs"] {
+            let at = self.inner.config.paths.root.join(name);
+            make_dir(&at)?;
+            let private = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(&at, private).map_err(|source| EngineError::File {
+                doing: "set the permissions of",
+                path: at,
+                source,
+            })?;
+        }
         make_dir(&self.mount_point())?;
         let base = self.base_layer();
         for name in ["dev", "proc", "sys", "etc"] {
@@ -180,10 +191,32 @@ fn check(spec: &ContainerSpec) -> Result<(), EngineError> {
     if spec.image.layers.is_empty() {
         return Err(invalid("its image has no layer".to_owned()));
     }
+    for key in spec.sysctls.keys() {
+        if !is_namespaced(key) {
+            return Err(invalid(format!("the kernel setting {key} is the whole host's, not the container's")));
+        }
+        if spec.host_network && key.starts_with("net") {
+            return Err(invalid(format!("the kernel setting {key} is the host's, whose network it shares")));
+        }
+    }
     if Path::new(&spec.cgroup_parent).components().any(|part| part == std::path::Component::ParentDir) {
         return Err(invalid(format!("cgroup_parent {:?} leads upwards", spec.cgroup_parent)));
     }
     Ok(())
+}
+
+/// Tells whether a kernel setting belongs to a namespace that containers have of their own.
+fn is_namespaced(key: &str) -> bool {
+    const IPC: [&str; 8] = ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
+    let separator = if key.contains('/') { '/' } else { '.' };
+    let words: Vec<&str> = key.split(separator).collect();
+    let plain = words.iter().all(|word| !word.is_empty() && *word != "." && *word != "..");
+    plain
+        && match words[..] {
+            ["net", _, ..] | ["fs", "mqueue", _] | ["kernel", "domainname"] => true,
+            ["kernel", name] => IPC.contains(&name),
+            _ => false,
+        }
 }
 
 fn make_dir(path: &Path) -> Result<(), EngineError> {

@@ -119,7 +119,7 @@ impl Container {
         if self.netns.is_none() && !self.setup.host_network {
             flags = flags | CloneFlags::NET;
         }
-        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd().as_ref(), |report| {
+        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd(), |report| {
             let cgroup = self.cgroup.borrow();
             init::first(&self.setup, &cgroup, self.netns.as_ref().map(AsFd::as_fd), stdio, report)
         })?;
@@ -287,15 +287,16 @@ pub(super) fn null() -> rustix::io::Result<OwnedFd> {
 /// Clones a process that runs `child`, and returns it with the socket on which it reports.
 pub(super) fn spawn(
     flags: CloneFlags,
-    cgroup: Option<&OwnedFd>,
+    cgroup: Option<OwnedFd>,
     child: impl FnOnce(&OwnedFd),
 ) -> Result<(Rc<Process>, OwnedFd), StartError> {
     let step = || "make the process".to_owned();
     let (report, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).step(step)?;
-    match sys::fork(flags, cgroup.map(AsFd::as_fd)).step(step)? {
+    match sys::fork(flags, cgroup.as_ref().map(AsFd::as_fd)).step(step)? {
         Fork::Child => {
-            drop(report);
+            // Nor may the container come by a folder of the host.
+            drop((report, cgroup));
             child(&theirs);
             sys::exit_now(125)
         }

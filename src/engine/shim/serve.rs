@@ -145,7 +145,7 @@ async fn answer(container: &Rc<Container>, op: Operation) -> Reply {
         Operation::Shutdown => {
             if let Some(process) = container.process() {
                 container.cgroup.borrow().kill();
-                let _ = process.signal(Signal::KILL);
+                let _ = process.signal(Signal::KILL.as_raw());
                 process.wait().await;
                 container.until_ended().await;
             }
@@ -156,14 +156,12 @@ async fn answer(container: &Rc<Container>, op: Operation) -> Reply {
 
 fn signal(container: &Container, number: i32) -> Reply {
     let Some(process) = container.process() else { return Reply::Refused("the container is not running".to_owned()) };
-    let Some(signal) = Signal::from_named_raw(number) else {
-        return Reply::Refused(format!("there is no signal {number}"));
-    };
-    if signal == Signal::KILL {
+    if number == Signal::KILL.as_raw() {
         container.cgroup.borrow().kill();
     }
-    match process.signal(signal) {
+    match process.signal(number) {
         Ok(()) => Reply::Done,
+        Err(err) if err.kind() == io::ErrorKind::InvalidInput => Reply::Refused(format!("there is no signal {number}")),
         Err(err) => Reply::Refused(err.to_string()),
     }
 }
