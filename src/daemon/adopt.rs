@@ -172,24 +172,24 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(record: ContainerRecord, shim: Option<ShimStatus>, next: Next, word: &str, restarts: u32) -> Entry {
-        let (entry, found) = revive(record, shim.as_ref(), 99);
+    fn check(record: ContainerRecord, shim: Option<&ShimStatus>, next: Next, word: &str, restarts: u32) -> Entry {
+        let (entry, found) = revive(record, shim, 99);
         assert_eq!((found, entry.word(), entry.replica.restarts()), (next, word, restarts));
         entry
     }
 
-    fn shim(pid: Option<u32>, exit: Option<ExitStatus>) -> Option<ShimStatus> {
-        Some(ShimStatus { pid, started_ns: Some(10), exit, bound: Vec::new() })
+    fn shim(pid: Option<u32>, exit: Option<ExitStatus>) -> ShimStatus {
+        ShimStatus { pid, started_ns: Some(10), exit, bound: Vec::new() }
     }
 
     #[test]
     fn a_container_that_runs_on_keeps_its_past() {
         let mut stopped = record(RestartPolicy::Always);
         stopped.runs.stopped_by_user = true;
-        let entry = check(stopped, shim(Some(7), None), Next::Adopt { exit: None }, "created", 4);
+        let entry = check(stopped, Some(&shim(Some(7), None)), Next::Adopt { exit: None }, "created", 4);
         assert!(entry.replica.is_stopped_by_user(), "its stop was under way: it is not started again");
         let exit = Some(EXIT);
-        let entry = check(record(RestartPolicy::No), shim(None, exit), Next::Adopt { exit }, "created", 4);
+        let entry = check(record(RestartPolicy::No), Some(&shim(None, exit)), Next::Adopt { exit }, "created", 4);
         assert_eq!((entry.finished_ns, entry.last_exit), (Some(20), exit));
     }
 
@@ -224,8 +224,7 @@ mod tests {
         let entry = check(refused, None, Next::Rest, "created", 4);
         assert_eq!((entry.finished_ns, entry.error.as_str()), (None, "no such command"));
         let fresh = ContainerRecord { runs: Runs::default(), ..record(RestartPolicy::Always) };
-        let unstarted = Some(ShimStatus::default());
-        check(fresh.clone(), unstarted, Next::Rest, "created", 0);
+        check(fresh.clone(), Some(&ShimStatus::default()), Next::Rest, "created", 0);
         check(fresh, None, Next::Rest, "created", 0);
     }
 }

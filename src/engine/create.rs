@@ -110,7 +110,7 @@ impl Engine {
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
         if let Ok(record) = record::load(&folder) {
-            self.remove_cgroups(&self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
+            self.remove_cgroups(self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
         }
         remove_all(&self.run_dir(id))?;
         // What is not deleted when this daemon ends, the next one deletes.
@@ -126,7 +126,7 @@ impl Engine {
         let path = bundle.pointer("/linux/cgroupsPath").and_then(serde_json::Value::as_str).map(Path::new);
         let Some(parent) = path.and_then(Path::parent).and_then(Path::to_str) else { return Ok(()) };
         let hierarchies = self.inner.hierarchies.clone();
-        self.remove_cgroups(&Cgroup::new(hierarchies, parent, id.as_str()), parent).await
+        self.remove_cgroups(Cgroup::new(hierarchies, parent, id.as_str()), parent).await
     }
 
     /// Removes the folder of a container whose creation did not end.
@@ -134,7 +134,7 @@ impl Engine {
         self.inner.trash.discard(&self.container_dir(id)).map_err(EngineError::Trash)
     }
 
-    async fn remove_cgroups(&self, cgroup: &Cgroup, parent: &str) -> Result<(), EngineError> {
+    async fn remove_cgroups(&self, cgroup: Cgroup, parent: &str) -> Result<(), EngineError> {
         const DEADLINE: Duration = Duration::from_secs(5);
         let started = std::time::Instant::now();
         let mut pause = Duration::from_micros(200);

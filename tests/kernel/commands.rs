@@ -69,8 +69,8 @@ fn exec_gives_a_terminal_when_there_is_one() {
     command.current_dir(world.folder()).envs(environment.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let output = run(&mut command, SOON);
     assert_eq!(output.code, Some(9), "{output}");
-    // script(1) may show the end of its own input before it.
-    assert!(output.stdout.trim().ends_with("33 123"), "{output}");
+    // script(1) may show the end of its own input before or after it.
+    assert!(output.stdout.contains("33 123"), "{output}");
 }
 
 #[test]
