@@ -33,10 +33,9 @@ pub(super) enum Race {
 ///
 /// The folders cannot be made, or nobody answered and the lock stayed taken for 10 s.
 pub(super) fn race(paths: &Paths) -> io::Result<Race> {
-    for folder in [&paths.root, &paths.run] {
-        // What is inside belongs to containers' roots as well: nobody else may enter.
-        std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
-    }
+    // Records hold secrets, layers programs that are set-user-id: nobody else may enter.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&paths.root)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&paths.run)?;
     let path = paths.daemon_lock();
     let deadline = Instant::now() + TAKEOVER;
     let mut file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
