@@ -25,6 +25,8 @@ pub(super) struct Router {
     pub(super) namespace: OwnedFd,
     /// Links are made, changed and listed with this.
     pub(super) links: Handle,
+    /// Held while links are listed: the kernel refuses a second listing on a socket (`EBUSY`).
+    pub(super) listing: tokio::sync::Mutex<()>,
     /// Addresses and routes, several in one system call.
     pub(super) route: Mutex<Socket>,
     netfilter: Mutex<Socket>,
@@ -95,6 +97,7 @@ impl Router {
         Self {
             namespace,
             links,
+            listing: tokio::sync::Mutex::default(),
             route: Mutex::new(route),
             netfilter: Mutex::new(netfilter),
             table,

@@ -207,6 +207,23 @@ async fn a_deleted_bridge_is_repaired_with_its_containers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_look_at_once() {
+    let world = World::new().await;
+    for number in 1..=9 {
+        world.net.ensure_network(&network(number)).await.unwrap();
+    }
+    let mut looks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let net = world.net.clone();
+        looks.spawn(async move { net.observe().await.map(|seen| seen.bridges.len()) });
+    }
+    for seen in looks.join_all().await {
+        assert_eq!(seen.unwrap(), 9);
+    }
+    world.net.teardown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_resolver_may_be_a_container() {
     let world = World::new().await;
     let spec = network(1);
