@@ -48,12 +48,19 @@ pub enum Event {
 /// One thing that went wrong in an operation, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What was being done to what, `start container "web-1"`.
+    /// What was being done to what, `start container "web-1"`; empty when nothing was begun.
     pub doing: String,
     /// Why it failed, the chain of causes joined by `: `.
     pub why: String,
     /// What to do; `None` when there is no advice.
     pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Failure {
+    /// `start container "web-1": no such file`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.doing.is_empty() { f.write_str(&self.why) } else { write!(f, "{}: {}", self.doing, self.why) }
+    }
 }
 
 /// What a progress line is about.

@@ -29,10 +29,15 @@ use crate::paths::Paths;
 /// How long the engine may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
+/// How often a question is put again when the engine goes before it has answered.
+const ASK_AGAIN: usize = 3;
+
 /// A connection to the engine.
 #[derive(Debug)]
 pub struct Client {
-    socket: PathBuf,
+    paths: Paths,
+    /// How an engine is started that answers what the last one did not.
+    starter: Starter,
     /// A connection whose last answer was read to its end, for the next request.
     idle: RefCell<Option<SendRequest<Full<Bytes>>>>,
     version: Version,
@@ -170,14 +175,14 @@ impl Client {
         // answer, or between `ready` and our connect. Then the next one answers.
         let mut last = ClientError::Truncated;
         for _ in 0..3 {
-            match Self::connect_running(paths).await {
+            match Self::attach(paths, starter).await {
                 Ok(Some(client)) => return Ok(client),
                 Ok(None) => start(paths, starter)?,
                 Err(err) if err.lost() => last = err,
                 Err(err) => return Err(err),
             }
         }
-        match Self::connect_running(paths).await? {
+        match Self::attach(paths, starter).await? {
             Some(client) => Ok(client),
             None => Err(last),
         }
@@ -185,15 +190,19 @@ impl Client {
 
     /// Connects to the engine when it runs; `None` when it does not.
     pub async fn connect_running(paths: &Paths) -> Result<Option<Self>, ClientError> {
-        let socket = paths.socket();
-        let Some(mut sender) = open(&socket).await? else { return Ok(None) };
+        Self::attach(paths, &Starter::this_program()).await
+    }
+
+    async fn attach(paths: &Paths, starter: &Starter) -> Result<Option<Self>, ClientError> {
+        let Some(mut sender) = open(&paths.socket()).await? else { return Ok(None) };
         let path = "/v1/version";
         let response = send(&mut sender, Method::GET, path, Bytes::new()).await?;
         let version: Version = decode(path, &body(response).await?)?;
         if version.api != VERSION {
             return Err(ClientError::OtherVersion { program: version.program, api: version.api, pid: version.pid });
         }
-        Ok(Some(Self { socket, idle: RefCell::new(Some(sender)), version }))
+        let (paths, starter) = (paths.clone(), starter.clone());
+        Ok(Some(Self { paths, starter, idle: RefCell::new(Some(sender)), version }))
     }
 
     /// Returns what the engine said about itself.
@@ -201,8 +210,15 @@ impl Client {
         &self.version
     }
 
-    /// Asks for one object.
+    /// Asks for one object. An engine that goes before it has answered is replaced, and asked
+    /// again: a question changes nothing.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        for _ in 0..ASK_AGAIN {
+            match self.exchange(Method::GET, path, Bytes::new()).await {
+                Err(err) if err.lost() => self.replace(&err).await?,
+                answer => return decode(path, &answer?),
+            }
+        }
         decode(path, &self.exchange(Method::GET, path, Bytes::new()).await?)
     }
 
@@ -223,7 +239,38 @@ impl Client {
 
     /// Asks for a stream of objects, one a line.
     pub async fn follow<T: DeserializeOwned>(&self, path: &str) -> Result<Lines<T>, ClientError> {
+        for _ in 0..ASK_AGAIN {
+            match self.stream(Method::GET, path, Bytes::new()).await {
+                Err(err) if err.lost() => self.replace(&err).await?,
+                answer => return answer,
+            }
+        }
         self.stream(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Posts a question: as [`Self::post`], and as [`Self::get`] put again when the engine goes
+    /// before it has begun to answer.
+    pub async fn ask<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &B,
+    ) -> Result<Lines<T>, ClientError> {
+        for _ in 0..ASK_AGAIN {
+            match self.post(path, request).await {
+                Err(err) if err.lost() => self.replace(&err).await?,
+                answer => return answer,
+            }
+        }
+        self.post(path, request).await
+    }
+
+    /// Makes sure that another engine runs after the one before was lost.
+    async fn replace(&self, lost: &ClientError) -> Result<(), ClientError> {
+        tracing::debug!(%lost, "the engine went before it answered; asking the next one");
+        // A future that calls back into `connect`, which may start it.
+        let next = Box::pin(Self::connect(&self.paths, &self.starter)).await?;
+        *self.idle.borrow_mut() = next.idle.take();
+        Ok(())
     }
 
     async fn stream<T>(&self, method: Method, path: &str, bytes: Bytes) -> Result<Lines<T>, ClientError> {
@@ -248,7 +295,7 @@ impl Client {
         let idle = self.idle.borrow_mut().take().filter(|sender| !sender.is_closed());
         let mut sender = match idle {
             Some(sender) => sender,
-            None => open(&self.socket).await?.ok_or(ClientError::Truncated)?,
+            None => open(&self.paths.socket()).await?.ok_or(ClientError::Truncated)?,
         };
         let response = send(&mut sender, method, path, bytes).await?;
         Ok((sender, response))

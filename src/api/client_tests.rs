@@ -121,6 +121,55 @@ async fn an_engine_that_dies_while_starting_is_quoted() {
     assert_eq!(err.to_string(), "the engine ended while it started; it said:\n  again");
 }
 
+/// An engine that is killed whenever it is asked more than its version; the one after `lives` answers.
+fn killed_when_asked(paths: &Paths, lives: usize) {
+    let listener = UnixListener::bind(paths.socket()).unwrap();
+    let socket = paths.socket();
+    tokio::spawn(async move {
+        for _ in 0..lives {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            // Its version is asked once a connection, first.
+            let _ = stream.read(&mut request).await.unwrap();
+            let version = version(VERSION);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{version}", version.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let _ = stream.read(&mut request).await.unwrap();
+        }
+        drop(listener);
+        std::fs::remove_file(&socket).unwrap();
+        serve(&socket, answer);
+    });
+}
+
+#[tokio::test]
+async fn a_question_is_put_to_the_next_engine_when_one_goes_before_it_answers() {
+    let (_dir, paths) = folders();
+    killed_when_asked(&paths, 2);
+    let client = Client::connect(&paths, &starter("echo ready")).await.unwrap();
+    let image: serde_json::Value = client.get("/v1/images/docker.io%2Flibrary%2Fredis:7").await.unwrap();
+    assert_eq!(image["Id"], 1);
+
+    let (_dir, paths) = folders();
+    killed_when_asked(&paths, 1);
+    let client = Client::connect(&paths, &starter("echo ready")).await.unwrap();
+    let mut lines = client.ask::<_, Event>("/v1/projects/demo/up", &[1]).await.unwrap();
+    assert_eq!(lines.next().await.unwrap(), Some(Event::Note { message: "[1]".to_owned() }));
+}
+
+#[tokio::test]
+async fn what_changes_something_is_not_asked_twice_and_no_question_for_ever() {
+    let (_dir, paths) = folders();
+    killed_when_asked(&paths, 1);
+    let client = Client::connect(&paths, &starter("echo ready")).await.unwrap();
+    assert!(client.post::<_, Event>("/v1/projects/demo/up", &[1]).await.unwrap_err().lost());
+
+    let (_dir, paths) = folders();
+    killed_when_asked(&paths, 100);
+    let client = Client::connect(&paths, &starter("echo ready")).await.unwrap();
+    assert!(client.get::<serde_json::Value>("/v1/images").await.unwrap_err().lost());
+}
+
 #[tokio::test]
 async fn a_silent_engine_is_waited_for_only_so_long() {
     let (_dir, paths) = folders();

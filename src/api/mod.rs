@@ -85,6 +85,9 @@ pub struct UpRequest {
     pub timeout: Option<u64>,
     /// Overrides each service's pull policy (`--pull`).
     pub pull: Option<crate::compose::model::PullPolicy>,
+    /// Answer with the plan, a note a step, and change nothing (`--dry-run`).
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Which containers are made anew.
@@ -115,6 +118,9 @@ pub struct DownRequest {
     pub timeout: Option<u64>,
     /// Remove images: `all` or `local`.
     pub rmi: Option<String>,
+    /// Answer with the plan, a note a step, and change nothing (`--dry-run`).
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// `start`, `stop`, `restart`, `kill` and `rm`.
@@ -137,6 +143,9 @@ pub struct ServicesRequest {
     /// Bound for `wait`, seconds.
     #[serde(default)]
     pub wait_timeout: Option<u64>,
+    /// Answer with the plan, a note a step, and change nothing (`--dry-run`).
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// One line of `ps`, enough for every format of it.

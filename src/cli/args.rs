@@ -110,6 +110,9 @@ pub(crate) struct GlobalArgs {
     /// Bound of operations at the same time; accepted for Compose's sake: the engine finds its own.
     #[arg(long, global = true, value_name = "N", allow_negative_numbers = true, hide_short_help = true)]
     pub(crate) parallel: Option<i64>,
+    /// Show the steps that a command would take, and change nothing.
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
     /// Old spelling of --ansi never.
     #[arg(long, global = true, hide = true)]
     pub(crate) no_ansi: bool,

@@ -19,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) ui: Ui,
     pub(crate) paths: Paths,
     pub(crate) project: ProjectArgs,
+    /// Show what would be done instead of doing it.
+    pub(crate) dry_run: bool,
 }
 
 /// What can be left on disk when no engine runs, by the folder below the root that holds it.
@@ -31,8 +33,8 @@ pub(crate) enum Remains {
 }
 
 impl Context {
-    pub(crate) fn new(ui: Ui, project: ProjectArgs) -> Self {
-        Self { ui, paths: Paths::from_env(), project }
+    pub(crate) fn new(ui: Ui, project: ProjectArgs, dry_run: bool) -> Self {
+        Self { ui, paths: Paths::from_env(), project, dry_run }
     }
 
     /// Adds the project options that stood after the command.
@@ -49,8 +51,12 @@ impl Context {
     /// Connects to the engine; `None`, without starting it, when it does not run and nothing is
     /// left on disk that it could know about.
     pub(crate) async fn connect_if_any(&self, remains: Remains) -> Result<Option<Client>> {
-        if let Some(client) = Client::connect_running(&self.paths).await? {
-            return Ok(Some(client));
+        match Client::connect_running(&self.paths).await {
+            Ok(Some(client)) => return Ok(Some(client)),
+            Ok(None) => {}
+            // It was there a moment ago: another is started to go on.
+            Err(err) if err.lost() => return self.connect().await.map(Some),
+            Err(err) => return Err(err.into()),
         }
         let folders: &[&str] = match remains {
             Remains::Containers => &["containers", "projects", "networks"],

@@ -107,7 +107,7 @@ pub(crate) async fn run(context: &Context, client: &Client, session: Session<'_>
     };
     // Without a service nothing is shown; an empty list would mean all.
     let mut logs: Option<Lines<LogLine>> =
-        if session.attached.is_empty() { None } else { Some(client.post("/v1/logs", &request).await?) };
+        if session.attached.is_empty() { None } else { Some(client.ask("/v1/logs", &request).await?) };
     watch.run(context, client, &session, &mut events, &mut logs, &mut interrupts).await
 }
 
@@ -261,6 +261,9 @@ impl Watch {
                     }
                 }
                 Input::Operation(Ok(Some(event))) => {
+                    // Progress begins on a line of its own, whatever a container left unfinished.
+                    self.printer.end_open_line();
+                    self.printer.flush()?;
                     if let Some((drawn, _)) = &mut operation
                         && let Some(errors) = drawn.take(event)
                     {
@@ -272,6 +275,8 @@ impl Watch {
                 Input::Interrupt => match stage {
                     Stage::Running => {
                         status = Some(INTERRUPTED);
+                        self.printer.end_open_line();
+                        self.printer.flush()?;
                         context.ui.say("Gracefully Stopping... press Ctrl+C again to force");
                         operation = Some(begin(context, client, session, "stop").await?);
                         stage = Stage::Stopping;

@@ -53,7 +53,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         ui.warn("--workdir is an old name of --project-directory");
         project.rest.project_directory.get_or_insert(folder);
     }
-    let context = Context::new(ui, project);
+    let context = Context::new(ui, project, cli.global.dry_run);
     match dispatch(context, cli.command, cli.version) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed { ui, error }) => {
@@ -82,6 +82,12 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         Cli::command().print_help()?;
         return Ok(());
     };
+    if context.dry_run
+        && let Command::Exec(_) | Command::Pull(_) | Command::Image(_) | Command::Wait(_) = command
+    {
+        return Err(error::Error::user("--dry-run has no meaning for this command")
+            .hint("it shows the steps of up, create, down, start, stop, restart, kill and rm"));
+    }
     match command {
         Command::Up(args) => c::up::run(context.then(args.project.clone()), &args),
         Command::Down(args) => c::down::run(context.then(args.project.clone()), &args),

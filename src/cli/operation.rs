@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::context::{Context, Remains, block_on, project_path};
+use super::context::{Context, Remains, block_on, print, project_path};
 use super::error::{Error, INTERRUPTED, Result};
 use super::project::Target;
 use super::render::progress::{FRAME, Reporter};
@@ -58,6 +58,20 @@ pub(crate) async fn run(
     let Operation { reporter, sentences, .. } = operation;
     reporter.finish();
     if errors.is_empty() { Ok(sentences) } else { Err(Error::Failures(errors)) }
+}
+
+/// As [`run`], but for a dry run: there the steps are the answer, and go to standard output.
+pub(crate) async fn run_or_tell(
+    context: &Context,
+    client: &Client,
+    title: &str,
+    path: &str,
+    request: &impl Serialize,
+) -> Result<()> {
+    let notes = if context.dry_run { Notes::Return } else { Notes::Show };
+    let sentences = run(context, client, title, path, request, notes).await?;
+    let text: String = sentences.iter().map(|line| format!("{line}\n")).collect();
+    if text.is_empty() { Ok(()) } else { print(&text) }
 }
 
 /// A running operation and its picture.
@@ -161,7 +175,8 @@ pub(crate) fn services_operation(
         let Some(client) = context.connect_if_any(Remains::Containers).await? else {
             return Err(nothing_there(target));
         };
-        run(context, &client, what, &project_path(&target.name, what), request, Notes::Show).await.map(drop)
+        let request = ServicesRequest { dry_run: context.dry_run, ..request.clone() };
+        run_or_tell(context, &client, what, &project_path(&target.name, what), &request).await
     })
 }
 

@@ -128,7 +128,7 @@ impl Ui {
             Error::Diagnostics(diagnostics) => self.diagnostics(diagnostics),
             Error::Failures(failures) => {
                 for failure in failures {
-                    self.say(&format!("{word} {}: {}", failure.doing, failure.why));
+                    self.say(&format!("{word} {failure}"));
                     hint(&failure.hint);
                 }
             }
@@ -153,7 +153,7 @@ fn messages(error: &Error) -> Vec<String> {
                 None => d.message.clone(),
             })
             .collect(),
-        Error::Failures(failures) => failures.iter().map(|f| format!("{}: {}", f.doing, f.why)).collect(),
+        Error::Failures(failures) => failures.iter().map(ToString::to_string).collect(),
         Error::Status(_) => Vec::new(),
     }
 }

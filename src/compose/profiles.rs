@@ -26,9 +26,11 @@ pub(crate) fn disable(
             None => {
                 let diagnostic = Diagnostic::error(format!("there is no service `{name}`"), None);
                 let near = super::canonical::nearest(name, services.keys().map(String::as_str));
+                let names: Vec<&str> = services.keys().map(String::as_str).collect();
                 diagnostics.push(match near {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                    None => diagnostic,
+                    None if names.is_empty() => diagnostic,
+                    None => diagnostic.help(format!("the services are: {}", names.join(", "))),
                 });
             }
         }

@@ -101,11 +101,6 @@ impl Findings {
             self.special.push(Diagnostic::error(message, place("provider")));
         }
         match text("network_mode") {
-            Some(mode) if mode.starts_with("service:") || mode.starts_with("container:") => {
-                let message = format!("`services.{name}.network_mode: {mode}` is not possible yet");
-                let diagnostic = Diagnostic::error(message, place("network_mode"));
-                self.special.push(diagnostic.help("put both services on a network: they find each other by name"));
-            }
             Some("bridge" | "default") => {
                 let message =
                     format!("there is no common bridge: the service `{name}` is put on the project's default network");

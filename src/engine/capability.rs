@@ -40,6 +40,15 @@ impl CapabilitySet {
         set
     }
 
+    /// Returns what this process itself may do, and so can hand on: all, but inside a container
+    /// or a service manager that took some away.
+    pub(crate) fn held() -> Self {
+        let mut set = Self::none();
+        let permitted = caps::read(None, CapSet::Permitted);
+        permitted.into_iter().flatten().for_each(|capability| set.insert(capability));
+        set
+    }
+
     /// Returns Docker's default set.
     pub(crate) fn docker_default() -> Self {
         let mut set = Self::none();
@@ -50,10 +59,11 @@ impl CapabilitySet {
     /// Returns the set that a container gets, and the names that are no capabilities.
     ///
     /// As Docker has it: `ALL` in `drop` starts from nothing, `ALL` in `add` from everything;
-    /// what is named wins over `ALL`.
+    /// what is named wins over `ALL`. Only what is asked for by name is there without fail: the
+    /// rest is what this process holds of it, as Docker has it too.
     pub(crate) fn of(wanted: &spec::Capabilities, privileged: bool) -> (Self, Vec<String>) {
         if privileged {
-            return (Self::all(), Vec::new());
+            return (Self::held(), Vec::new());
         }
         let mut unknown = Vec::new();
         let mut named = |list: &[String]| {
@@ -74,7 +84,7 @@ impl CapabilitySet {
             (false, true) => add,
             (false, false) => Self((Self::docker_default().0 & !drop.0) | add.0),
         };
-        (set, unknown)
+        (Self((set.0 & Self::held().0) | (add.0 & set.0)), unknown)
     }
 
     /// Returns the set of these names (`CAP_KILL` or `KILL`); unknown names are left out.
@@ -143,7 +153,7 @@ mod tests {
         check(&["NET_ADMIN"], &["MKNOD"], 0xa004_35fb);
         check(&["CHOWN"], &["ALL"], 1);
         check(&[], &["ALL"], 0);
-        check(&["ALL"], &["SYS_ADMIN"], CapabilitySet::all().0 & !Capability::CAP_SYS_ADMIN.bitmask());
+        check(&["ALL"], &["SYS_ADMIN"], CapabilitySet::held().0 & !Capability::CAP_SYS_ADMIN.bitmask());
         let wanted = spec::Capabilities { add: vec!["NONSENSE".into()], drop: vec![] };
         assert_eq!(CapabilitySet::of(&wanted, false).1, ["NONSENSE"]);
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::bundle::{self, Host};
 use super::capability::CapabilitySet;
+use super::cgroup::Cgroup;
 use super::record::{self, ContainerRecord};
 use super::user::{self, User};
 use super::{Engine, EngineError, now_ns};
@@ -65,17 +66,6 @@ impl Engine {
         if self.inner.prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // Programs in there may be set-user-id, of a root that is not the host's: nobody else gets in.
-        for name in ["containers", "trash", "logs"] {
-            let at = self.inner.config.paths.root.join(name);
-            make_dir(&at)?;
-            let private = fs::Permissions::from_mode(0o700);
-            fs::set_permissions(&at, private).map_err(|source| EngineError::File {
-                doing: "set the permissions of",
-                path: at,
-                source,
-            })?;
-        }
         make_dir(&self.mount_point())?;
         let base = self.base_layer();
         for name in ["dev", "proc", "sys", "etc"] {
@@ -108,35 +98,50 @@ impl Engine {
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
         if let Ok(record) = record::load(&folder) {
-            self.remove_cgroups(&record.spec).await?;
+            self.remove_cgroups(&self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
         }
         remove_all(&self.run_dir(id))?;
-        let trash = self.inner.config.paths.root.join("trash");
-        make_dir(&trash)?;
-        let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
-        match fs::rename(&folder, &aside) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(EngineError::File { doing: "move away", path: folder, source }),
-            Ok(()) => {}
+        if let Some(aside) = self.move_away(&folder, id)? {
+            // What is not deleted now, is when the store's trash is emptied.
+            tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
         }
-        // What is not deleted now, the next daemon deletes.
-        tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
         Ok(())
     }
 
-    /// Deletes what earlier removals left in the trash.
-    pub fn empty_trash(&self) {
-        let Ok(entries) = fs::read_dir(self.inner.config.paths.root.join("trash")) else { return };
-        for entry in entries.flatten() {
-            if let Err(err) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!("failed to delete {}: {err}", entry.path().display());
-            }
+    /// Lets go of a container whose record is damaged, once its shim has ended: its runtime folder
+    /// and its cgroups, which its bundle names. Its files stay.
+    pub async fn abandon(&self, id: &ContainerId) -> Result<(), EngineError> {
+        remove_all(&self.run_dir(id))?;
+        let text = fs::read(self.container_dir(id).join("config.json")).unwrap_or_default();
+        let bundle: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let path = bundle.pointer("/linux/cgroupsPath").and_then(serde_json::Value::as_str).map(Path::new);
+        let Some(parent) = path.and_then(Path::parent).and_then(Path::to_str) else { return Ok(()) };
+        let hierarchies = self.inner.hierarchies.clone();
+        self.remove_cgroups(&Cgroup::new(hierarchies, parent, id.as_str()), parent).await
+    }
+
+    /// Removes the folder of a container whose creation did not end.
+    pub fn discard(&self, id: &ContainerId) -> Result<(), EngineError> {
+        match self.move_away(&self.container_dir(id), id)? {
+            Some(aside) => remove_all(&aside),
+            None => Ok(()),
         }
     }
 
-    async fn remove_cgroups(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+    /// Moves a container's folder into the trash; returns where it is now.
+    fn move_away(&self, folder: &Path, id: &ContainerId) -> Result<Option<PathBuf>, EngineError> {
+        let trash = self.inner.config.paths.root.join("trash");
+        make_dir(&trash)?;
+        let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
+        match fs::rename(folder, &aside) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(EngineError::File { doing: "move away", path: folder.to_owned(), source }),
+            Ok(()) => Ok(Some(aside)),
+        }
+    }
+
+    async fn remove_cgroups(&self, cgroup: &Cgroup, parent: &str) -> Result<(), EngineError> {
         const DEADLINE: Duration = Duration::from_secs(5);
-        let cgroup = self.cgroup(spec);
         let started = std::time::Instant::now();
         let mut pause = Duration::from_micros(200);
         loop {
@@ -146,11 +151,7 @@ impl Engine {
             };
             // Something still runs in it, or ended so recently that the kernel still counts it.
             if started.elapsed() > DEADLINE {
-                return Err(EngineError::File {
-                    doing: "remove the cgroups below",
-                    path: spec.cgroup_parent.clone().into(),
-                    source,
-                });
+                return Err(EngineError::File { doing: "remove the cgroups below", path: parent.into(), source });
             }
             cgroup.kill();
             tokio::time::sleep(pause).await;
@@ -162,6 +163,14 @@ impl Engine {
 /// Refuses what cannot be built.
 fn check(spec: &ContainerSpec) -> Result<(), EngineError> {
     let invalid = |why: String| EngineError::Invalid { name: spec.name.clone(), why };
+    // Docker's rule; the name is also that of the log's folder.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    if !spec.name.bytes().all(plain)
+        || !spec.name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        || spec.name.len() > 200
+    {
+        return Err(invalid("a container's name is letters, digits and _ . - after the first".to_owned()));
+    }
     if let Some(name) = CapabilitySet::of(&spec.capabilities, spec.privileged).1.first() {
         return Err(invalid(format!("there is no capability {name:?}")));
     }

@@ -33,6 +33,9 @@ pub struct ContainerRecord {
     pub stopped_by_user: bool,
     /// Limits that this host cannot enforce.
     pub warnings: Vec<String>,
+    /// Why the newest start that the user asked for failed; empty when it did not.
+    #[serde(default)]
+    pub error: String,
 }
 
 impl ContainerRecord {
@@ -46,18 +49,24 @@ impl ContainerRecord {
             restarts: 0,
             stopped_by_user: false,
             warnings: Vec::new(),
+            error: String::new(),
         }
     }
 }
 
 impl Engine {
-    /// Returns the records of all containers, and what is wrong with those that are damaged.
+    /// Returns the records of all containers, and what is wrong with those that are damaged. A
+    /// container without one was never wholly made (it is written last), and is removed.
     pub fn records(&self) -> (Vec<ContainerRecord>, Vec<EngineError>) {
         let (mut records, mut damaged) = (Vec::new(), Vec::new());
         let Ok(entries) = fs::read_dir(self.containers_dir()) else { return (records, damaged) };
         for entry in entries.flatten() {
             match load(&entry.path()) {
                 Ok(record) => records.push(record),
+                Err(EngineError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    let id = entry.file_name().to_str().and_then(|name| name.parse::<ContainerId>().ok());
+                    damaged.extend(id.and_then(|id| self.discard(&id).err()));
+                }
                 Err(err) => damaged.push(err),
             }
         }

@@ -116,9 +116,10 @@ pub(super) async fn delete(router: &Router, message: LinkMessage) -> io::Result<
 
 /// Returns what stands in the router namespace.
 pub(super) async fn observe(router: &Router) -> io::Result<ObservedNet> {
-    let listing = router.listing.lock().await;
-    let links: Vec<LinkMessage> = router.links.link().get().execute().try_collect().await.map_err(io_error)?;
-    drop(listing);
+    let links: Vec<LinkMessage> = {
+        let _alone = router.listing.lock().await;
+        router.links.link().get().execute().try_collect().await.map_err(io_error)?
+    };
     let links: Vec<messages::LinkFacts> = links.iter().map(messages::facts).collect();
     let name = |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
     let of = |kind: InfoKind| links.iter().filter(move |link| link.kind == Some(kind.clone()));

@@ -208,7 +208,7 @@ impl Net {
     pub async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), NetError> {
         let router = self.router().await?;
         if !spec.internal {
-            self.ensure_uplink(&router, spec).await?;
+            self.ensure_uplink(&router, Some(spec)).await?;
         }
         let mtu = self.mtu(spec);
         bridge::ensure(&router, spec, mtu).await.map_err(|source| NetError::Network {
@@ -220,6 +220,12 @@ impl Net {
         self.inner.dns.set_network(&spec.name, spec.internal);
         lock(&self.inner.networks).insert(spec.name.clone(), spec.clone());
         Ok(())
+    }
+
+    /// Makes sure that the uplink stands, and with it [`Net::host_address`].
+    pub async fn ensure_way_out(&self) -> Result<(), NetError> {
+        let router = self.router().await?;
+        self.ensure_uplink(&router, None).await
     }
 
     /// Removes a network; one that is gone already is fine.
@@ -406,13 +412,13 @@ impl Net {
         Ok(router)
     }
 
-    async fn ensure_uplink(&self, router: &Router, spec: &NetworkSpec) -> Result<(), NetError> {
+    async fn ensure_uplink(&self, router: &Router, spec: Option<&NetworkSpec>) -> Result<(), NetError> {
         let _one = self.inner.making.lock().await;
         let instance = &self.inner.config.instance;
         let standing = *lock(&self.inner.uplink);
         let mut taken: Vec<IpNetwork> =
             lock(&self.inner.networks).values().map(|spec| IpNetwork::V4(spec.subnet)).collect();
-        taken.push(IpNetwork::V4(spec.subnet));
+        taken.extend(spec.map(|spec| IpNetwork::V4(spec.subnet)));
         let work = || match standing {
             Some(uplink) => uplink::guard(instance, &uplink).map(|()| uplink),
             None => uplink::make(instance, router, &taken, &self.remember()),

@@ -25,7 +25,7 @@ pub(super) struct Router {
     pub(super) namespace: OwnedFd,
     /// Links are made, changed and listed with this.
     pub(super) links: Handle,
-    /// Held while links are listed: the kernel refuses a second listing on a socket (`EBUSY`).
+    /// Held while all links are listed: the kernel refuses a second dump on a socket with EBUSY.
     pub(super) listing: tokio::sync::Mutex<()>,
     /// Addresses and routes, several in one system call.
     pub(super) route: Mutex<Socket>,
@@ -97,7 +97,7 @@ impl Router {
         Self {
             namespace,
             links,
-            listing: tokio::sync::Mutex::default(),
+            listing: tokio::sync::Mutex::new(()),
             route: Mutex::new(route),
             netfilter: Mutex::new(netfilter),
             table,

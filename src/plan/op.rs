@@ -378,7 +378,9 @@ impl PlanError {
             Self::NoHealthcheck { dependency, .. } => {
                 format!("give {dependency} a healthcheck, or wait for service_started")
             }
-            Self::PortTaken { .. } => "publish a range of ports or none, or scale to 1".to_owned(),
+            Self::PortTaken { service, by, .. } => format!(
+                "stop {by}, or publish another port; several replicas of {service} need a range of ports, or none"
+            ),
             _ => return None,
         })
     }

@@ -310,13 +310,23 @@ impl<'a> Up<'a> {
         }
     }
 
-    /// Restarts kept containers whose dependency is made anew, where the file says so.
+    /// Restarts kept containers whose dependency is made anew, where the file says so, and those
+    /// whose network namespace is.
     fn follow_restarts(&mut self) {
         if !self.inputs.start {
             return;
         }
         let mut restarting: HashSet<&ServiceName> = HashSet::new();
+        // A container that starts after it was stopped gets a new network namespace: guests that
+        // still run sit in the old one.
+        let moves = |unit: &Unit<'_>| unit.slots.first().is_some_and(|slot| slot.make.is_none() && !slot.is_up());
+        let moving: HashSet<ServiceName> =
+            self.units.iter().filter(|unit| moves(unit)).map(|unit| unit.name.clone()).collect();
         for unit in &mut self.units {
+            let host = match &unit.service.network_mode {
+                Some(NetworkMode::Service(owner)) if moving.contains(owner) => Some(owner),
+                _ => None,
+            };
             let dependency = unit
                 .service
                 .depends_on
@@ -328,6 +338,9 @@ impl<'a> Up<'a> {
                     if slot.current.is_some() {
                         restarting.insert(unit.name);
                     }
+                } else if let (Some(host), true) = (host, slot.is_up()) {
+                    slot.restart = Some(Cause::NamespaceOf(host.clone()));
+                    restarting.insert(unit.name);
                 } else if let (Some(dependency), true) = (dependency, slot.is_up()) {
                     slot.restart = Some(Cause::DependencyRestarted(dependency.clone()));
                     restarting.insert(unit.name);

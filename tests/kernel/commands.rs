@@ -87,7 +87,7 @@ fn logs_are_prefixed_cut_timestamped_and_followed() {
 services:
   app:
     image: busybox
-    command: sh -c 'echo one; echo two >&2; echo three; while test ! -e /tmp/more; do sleep 0.02; done; echo four; exec sleep 1000'
+    command: sh -c 'echo one; echo two >&2; sleep 0.1; echo three; while test ! -e /tmp/more; do sleep 0.02; done; echo four; exec sleep 1000'
 ",
     );
     world.up();
@@ -108,9 +108,9 @@ services:
     follow.line_with("three");
     world.sh("app", "touch /tmp/more");
     follow.line_with("four");
-    world.stack(&["kill"]).ok();
-    let (code, _) = follow.end(SOON);
-    assert_eq!(code, Some(0), "following ends with the last container");
+    // Containers that appear later are followed, too.
+    world.stack(&["up", "-d", "--scale", "app=2"]).ok();
+    follow.line_with("app-2");
 }
 
 #[test]
@@ -154,6 +154,53 @@ fn up_in_the_foreground_ends_when_all_containers_have() {
     let (code, lines) = up.end(SOON);
     assert!(lines.iter().any(|line| line.contains("bye")), "{lines:?}");
     assert_eq!(code, Some(0), "{lines:?}");
+}
+
+#[test]
+fn a_dry_run_shows_the_steps_and_takes_none() {
+    let world = World::with(APP);
+    let steps = world.stack(&["--dry-run", "up"]).ok();
+    assert!(steps.contains("app/1 create-container (missing)"), "{steps}");
+    assert!(world.ps().is_empty());
+    world.up();
+    let before = world.ids();
+    let steps = world.stack(&["down", "--dry-run", "-v"]).ok();
+    assert!(steps.contains("app/1 remove-container (down)"), "{steps}");
+    world.stack(&["--dry-run", "kill"]).ok();
+    assert_eq!((world.ids(), world.state("app").as_str()), (before, "running"));
+    assert_eq!(world.stack(&["--dry-run", "up"]).ok(), "nothing to do\n");
+    world.stack(&["--dry-run", "exec", "app", "true"]).fails_naming(&["--dry-run"]);
+}
+
+#[test]
+fn a_container_that_never_ran_is_created_and_keeps_the_status_of_the_attempt() {
+    let world = World::with("services: {app: {image: busybox, command: no-such-program}}");
+    world.stack(&["up", "-d"]).fails_naming(&["no-such-program", "app-1"]);
+    let ps = world.stack(&["ps", "-a"]).ok();
+    assert!(ps.contains("Created") && !ps.contains("Exited"), "{ps}");
+    let state = &world.inspect("app")["State"];
+    assert_eq!((state["Status"].as_str(), state["ExitCode"].as_i64()), (Some("created"), Some(127)));
+    // It can be told once more to start, with the same answer.
+    world.stack(&["start"]).fails_naming(&["no-such-program"]);
+}
+
+#[test]
+fn a_service_that_is_waited_for_in_vain_is_quoted() {
+    let world = World::with(
+        "
+services:
+  sick: {image: busybox, command: sleep 1000, healthcheck: {test: 'echo no table; exit 3', interval: 50ms, retries: 2}}
+  slow: {image: busybox, command: sleep 1000, healthcheck: {test: sleep 9, interval: 50ms, retries: 1, timeout: 100ms}}
+  first: {image: busybox, command: sleep 1000, depends_on: {sick: {condition: service_healthy}}}
+  second: {image: busybox, command: sleep 1000, depends_on: {slow: {condition: service_healthy}}}
+",
+    );
+    world.stack(&["up", "-d"]).fails_naming(&[
+        "sick-1 is unhealthy",
+        "its check ended with status 3: no table",
+        "stack logs sick",
+        "the check took longer than its timeout of 100ms",
+    ]);
 }
 
 #[test]

@@ -187,6 +187,32 @@ fn containers_know_their_own_name_and_the_loopback() {
 }
 
 #[test]
+fn a_service_lives_in_the_network_of_another() {
+    let world = World::with(&format!(
+        "
+services:
+  web: {{image: busybox, command: {SERVER:?}}}
+  side: {{image: busybox, command: sleep 1000, network_mode: 'service:web'}}
+"
+    ));
+    world.up();
+    let page = || world.stack(&["exec", "-T", "side", "wget", "-qO-", "http://127.0.0.1"]);
+    eventually("the page on the loopback", SOON, || (page().code == Some(0)).then_some(()));
+    assert_eq!(
+        world.sh("side", "nslookup web >/dev/null && ip -4 addr show dev eth0"),
+        world.sh("web", "ip -4 addr show dev eth0")
+    );
+    let owner = world.inspect("web")["Id"].as_str().unwrap().to_owned();
+    assert_eq!(world.inspect("side")["HostConfig"]["NetworkMode"], format!("container:{owner}"));
+    // A new network namespace takes the guest along.
+    world.stack(&["restart", "web"]).ok();
+    eventually("the page after a restart", SOON, || (page().code == Some(0)).then_some(()));
+    world.stack(&["stop", "web"]).ok();
+    world.up();
+    eventually("the page after a stop", SOON, || (page().code == Some(0)).then_some(()));
+}
+
+#[test]
 fn network_mode_none_has_only_the_loopback() {
     let world = World::with("services: {web: {image: busybox, command: sleep 1000, network_mode: none}}");
     world.up();

@@ -8,7 +8,7 @@ use crate::api::{Recreate, UpRequest};
 use crate::cli::args::{ProjectArgs, scale};
 use crate::cli::context::{Context, block_on, project_path};
 use crate::cli::error::{Error, Result};
-use crate::cli::operation::{self, Notes};
+use crate::cli::operation;
 use crate::cli::project;
 use crate::compose::model::{Project, PullPolicy};
 use crate::ids::ServiceName;
@@ -66,7 +66,7 @@ pub(crate) fn run(context: &Context, args: &CreateArgs) -> Result<()> {
     block_on(async {
         let client = context.connect().await?;
         let path = project_path(&request.project.name, "up");
-        operation::run(context, &client, "create", &path, &request, Notes::Show).await.map(drop)
+        operation::run_or_tell(context, &client, "create", &path, &request).await
     })
 }
 
@@ -107,6 +107,7 @@ impl ConvergeArgs {
             wait_timeout: None,
             timeout: None,
             pull: self.pull,
+            dry_run: context.dry_run,
         })
     }
 

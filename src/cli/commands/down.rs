@@ -6,7 +6,7 @@ use crate::api::DownRequest;
 use crate::cli::args::ProjectArgs;
 use crate::cli::context::{Context, Remains, block_on, project_path};
 use crate::cli::error::Result;
-use crate::cli::operation::{self, Notes, grace};
+use crate::cli::operation::{self, grace};
 
 /// Stop and remove containers and networks.
 #[derive(Debug, Args)]
@@ -39,6 +39,7 @@ pub(crate) fn run(context: &Context, args: &DownArgs) -> Result<()> {
         volumes: args.volumes,
         timeout: grace(args.timeout),
         rmi: args.rmi.clone(),
+        dry_run: context.dry_run,
     };
     block_on(async {
         let remains = if args.volumes { Remains::Volumes } else { Remains::Containers };
@@ -51,6 +52,6 @@ pub(crate) fn run(context: &Context, args: &DownArgs) -> Result<()> {
             }
         };
         let path = project_path(&target.name, "down");
-        operation::run(context, &client, "down", &path, &request, Notes::Show).await.map(drop)
+        operation::run_or_tell(context, &client, "down", &path, &request).await
     })
 }

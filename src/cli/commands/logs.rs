@@ -87,7 +87,7 @@ pub(crate) fn run(context: &Context, args: &LogsArgs) -> Result<()> {
             printer.expect(&container.name);
         }
         let mut interrupts = Interrupts::listen()?;
-        let mut lines: Lines<LogLine> = client.post("/v1/logs", &request).await?;
+        let mut lines: Lines<LogLine> = client.ask("/v1/logs", &request).await?;
         loop {
             tokio::select! {
                 biased;

@@ -79,7 +79,7 @@ pub(crate) fn run(context: &Context, args: &PullArgs) -> Result<()> {
             match operation::run(&context, &client, "pull", "/v1/images/pull", &request, Notes::Show).await {
                 Err(Error::Failures(failures)) if args.ignore_pull_failures => {
                     for failure in failures {
-                        context.ui.warn(&format!("{}: {}", failure.doing, failure.why));
+                        context.ui.warn(&failure.to_string());
                     }
                 }
                 other => drop(other?),

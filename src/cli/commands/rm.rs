@@ -8,7 +8,7 @@ use crate::api::ServicesRequest;
 use crate::cli::args::ProjectArgsLong;
 use crate::cli::context::{Context, Remains, block_on, containers, project_path};
 use crate::cli::error::Result;
-use crate::cli::operation::{self, Notes};
+use crate::cli::operation;
 
 /// Remove stopped containers.
 #[derive(Debug, Args)]
@@ -54,12 +54,12 @@ pub(crate) fn run(context: &Context, args: &RmArgs) -> Result<()> {
             none();
             return Ok(());
         }
-        if !args.force && !confirm(&names)? {
+        if !args.force && !context.dry_run && !confirm(&names)? {
             return Ok(());
         }
-        let request =
-            ServicesRequest { services, stop: args.stop, volumes: args.volumes, ..ServicesRequest::default() };
-        operation::run(context, &client, "rm", &project_path(&target.name, "rm"), &request, Notes::Show).await.map(drop)
+        let (stop, volumes, dry_run) = (args.stop, args.volumes, context.dry_run);
+        let request = ServicesRequest { services, stop, volumes, dry_run, ..ServicesRequest::default() };
+        operation::run_or_tell(context, &client, "rm", &project_path(&target.name, "rm"), &request).await
     })
 }
 
@@ -72,5 +72,8 @@ fn confirm(names: &[String]) -> Result<bool> {
     }
     let mut answer = String::new();
     let _ = io::stdin().lock().read_line(&mut answer);
+    if !answer.ends_with('\n') {
+        let _ = writeln!(io::stderr());
+    }
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

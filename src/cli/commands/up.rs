@@ -10,7 +10,7 @@ use crate::cli::args::ProjectArgs;
 use crate::cli::context::{Context, block_on, project_path};
 use crate::cli::error::{Error, Result};
 use crate::cli::foreground::{self, Abort, Session};
-use crate::cli::operation::{self, Notes, grace};
+use crate::cli::operation::{self, grace};
 use crate::cli::project;
 use crate::cli::render::logs::Style;
 use crate::compose::model::Project;
@@ -107,7 +107,7 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
     }
     let scope = scope(args, &project);
     let attached = attached(args, &project, &scope);
-    let foreground = !(args.detach || args.wait || args.no_start);
+    let foreground = !(args.detach || args.wait || args.no_start || context.dry_run);
     let request = UpRequest {
         no_deps: args.no_deps,
         renew_anon_volumes: args.renew_anon_volumes,
@@ -121,7 +121,7 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
         let client = context.connect().await?;
         if !foreground {
             let path = project_path(&request.project.name, "up");
-            return operation::run(context, &client, "up", &path, &request, Notes::Show).await.map(drop);
+            return operation::run_or_tell(context, &client, "up", &path, &request).await;
         }
         let abort = match (args.abort_on_container_exit || exit_code_from.is_some(), args.abort_on_container_failure) {
             (_, true) => Abort::OnFailure,

@@ -635,7 +635,6 @@ secrets: {s: {file: ./s}}
 fn what_cannot_run() {
     let text = r#"services:
   a: {build: .}
-  b: {image: x, network_mode: 'service:a'}
   c: {image: x, restart: sometimes, stop_signal: SIGFOO, dns: [here]}
   d: {image: x, networks: {n: {ipv4_address: 1.2.3}}, ports: ['53:53/sctp'], tmpfs: ['/x:size=big']}
 networks: {n: {ipam: {config: [{subnet: 10.0.0.0/99}]}}}
@@ -643,14 +642,12 @@ networks: {n: {ipam: {config: [{subnet: 10.0.0.0/99}]}}}
     insta::assert_snapshot!(diagnose_running(text), @r#"
     stack.yml:2:7 `build` error: the service `a` has to be built, which is not possible yet
         build the image elsewhere and name it with `image`
-    stack.yml:3:17 `network_mode` error: `services.b.network_mode: service:a` is not possible yet
-        put both services on a network: they find each other by name
-    stack.yml:4:26 `sometimes` error: "sometimes" is not a restart policy: no, always, on-failure[:N] or unless-stopped
-    stack.yml:4:50 `SIGFOO` error: "SIGFOO" is not a signal
-    stack.yml:4:64 `here` error: "here" is not an IP address
-    stack.yml:5:46 `1.2.3` error: "1.2.3" is not an IPv4 address
-    stack.yml:5:63 `'53:53/sctp'` error: ports of the protocol "sctp" cannot be published: only tcp and udp
-    stack.yml:5:86 `'/x:size=big'` error: "big" is not a size
-    stack.yml:6:41 `10.0.0.0/99` error: "10.0.0.0/99" is not a subnet such as 10.5.0.0/16
+    stack.yml:3:26 `sometimes` error: "sometimes" is not a restart policy: no, always, on-failure[:N] or unless-stopped
+    stack.yml:3:50 `SIGFOO` error: "SIGFOO" is not a signal
+    stack.yml:3:64 `here` error: "here" is not an IP address
+    stack.yml:4:46 `1.2.3` error: "1.2.3" is not an IPv4 address
+    stack.yml:4:63 `'53:53/sctp'` error: ports of the protocol "sctp" cannot be published: only tcp and udp
+    stack.yml:4:86 `'/x:size=big'` error: "big" is not a size
+    stack.yml:5:41 `10.0.0.0/99` error: "10.0.0.0/99" is not a subnet such as 10.5.0.0/16
     "#);
 }

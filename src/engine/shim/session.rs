@@ -93,7 +93,7 @@ fn program(container: &Container, exec: ExecRequest, own: &oci_spec::runtime::Pr
         cwd: exec.cwd.unwrap_or_else(|| own.cwd().to_string_lossy().into_owned()),
         groups: if exec.user.is_some() { Vec::new() } else { like.groups },
         user: exec.user.unwrap_or(like.user),
-        capabilities: if exec.privileged { CapabilitySet::all() } else { like.capabilities },
+        capabilities: if exec.privileged { CapabilitySet::held() } else { like.capabilities },
         seccomp: like.seccomp && !exec.privileged,
         ..like
     }

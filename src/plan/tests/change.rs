@@ -182,6 +182,18 @@ fn who_shares_a_namespace_is_made_anew_with_its_owner() {
 }
 
 #[test]
+fn who_shares_a_namespace_is_started_again_with_its_owner() {
+    let yaml = "services: {app: , side: {network_mode: {service: app}}}";
+    let mut world = World::new().with(yaml);
+    world.container("app-app-1").state = ContainerState::Exited(137);
+    assert_snapshot!(world.up(yaml), @r"
+    [] -> #1 side/1 stop-container (shares the network of app)
+    [] -> #2 app/1 start-container (not running)
+    [1,2] -> #3 side/1 start-container (shares the network of app)
+    ");
+}
+
+#[test]
 fn a_name_can_move_to_another_service() {
     let mut world = World::new().with("services: {a: {container_name: main}, b: }");
     assert_snapshot!(world.up("services: {a: , b: {container_name: main}}"), @r"

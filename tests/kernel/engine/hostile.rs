@@ -254,6 +254,6 @@ async fn what_a_newer_engine_added_to_a_record_is_no_damage() {
     std::fs::write(&path, record.to_string()).unwrap();
     let (records, damaged) = world.another_engine().records();
     assert!(damaged.is_empty(), "{damaged:?}");
-    assert_eq!(records.into_iter().map(|record| record.spec).collect::<Vec<_>>(), [spec.clone()]);
+    assert_eq!(records.iter().map(|record| &record.spec).collect::<Vec<_>>(), [&spec]);
     world.engine.remove(&spec.id).await.unwrap();
 }
