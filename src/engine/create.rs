@@ -66,17 +66,6 @@ impl Engine {
         if self.inner.prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // Programs in there may be set-user-id, of a root that is not the host's: nobody else gets in.
-        for name in ["containers", "trash", "logs"] {
-            let at = self.inner.config.paths.root.join(name);
-            make_dir(&at)?;
-            let private = fs::Permissions::from_mode(0o700);
-            fs::set_permissions(&at, private).map_err(|source| EngineError::File {
-                doing: "set the permissions of",
-                path: at,
-                source,
-            })?;
-        }
         make_dir(&self.mount_point())?;
         let base = self.base_layer();
         for name in ["dev", "proc", "sys", "etc"] {

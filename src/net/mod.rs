@@ -346,7 +346,7 @@ impl Net {
             Some(sockets) => sockets,
             None => run_in(Place::In(netns), dns::Sockets::open).map_err(failed)?,
         };
-        self.inner.dns.serve(id, sockets, networks, upstream).map_err(failed)
+        self.inner.dns.serve(id, sockets, networks, upstream, netns).map_err(failed)
     }
 
     /// Stops to answer inside a container and closes its sockets.
