@@ -100,6 +100,11 @@ impl Findings {
             let message = format!("the service `{name}` comes from a provider, which is not possible yet");
             self.special.push(Diagnostic::error(message, place("provider")));
         }
+        if text("image") == Some("") && service.get("build").is_none() {
+            let message = format!("the `image` of the service `{name}` is empty");
+            let diagnostic = Diagnostic::error(message, place("image"));
+            self.special.push(diagnostic.help("name an image; a variable in it may not be set"));
+        }
         match text("network_mode") {
             Some("bridge" | "default") => {
                 let message =

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Parts;
-use crate::engine::{Bound, Shim, ShimFds, ShimNotice, StartError, Upstream};
+use crate::engine::{Bound, Shim, ShimError, ShimFds, ShimNotice, StartError, Upstream};
 use crate::host::HostError;
 use crate::net::Record;
 use crate::spec::{ContainerSpec, NetworkSpec};
@@ -79,7 +79,9 @@ pub(super) async fn prepare(
         Ok(bound) => Ok(Sandbox { shim, netns, bound }),
         Err(error) => {
             shim.shutdown().await;
-            Err(HostError::new(error))
+            let taken = matches!(&error, ShimError::Publish(failure) if failure.errno == nix::libc::EADDRINUSE);
+            let error = HostError::new(error);
+            Err(if taken { error.hint("stop what holds it, or publish another port") } else { error })
         }
     }
 }
