@@ -11,17 +11,17 @@
 //!
 //! | module | owns | may use |
 //! | --- | --- | --- |
-//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `plan` (display), `diag` |
-//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `spec`, `compose::model` |
-//! | [`daemon`] | the event loop, sole owner of state; adoption, shutdown | `api`, `plan`, `apply`, `lifecycle`, `host`, `store` |
-//! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids` |
-//! | [`graph`] | dependency graph, order, cycles as paths; pure | `diag`, `ids` |
+//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `diag`, `ids`, `paths` |
+//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `compose::model`, `paths` |
+//! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
+//! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values) |
+//! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
 //! | [`plan`] | desired + observed -> steps; pure | `compose::model`, `graph`, `ids`, `spec` |
-//! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (traits), `event` |
-//! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `ids` |
-//! | [`host`] | the narrow traits `apply` and `daemon` need; `linux` (real), `fake` (tests) | `plan` (types), `engine`, `net`, `image`, `volume`, `spec` |
-//! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `store`, `spec`, `ids`, `net::publish` |
-//! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `sys`, `spec`, `ids` |
+//! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (trait), `event` |
+//! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `spec`, `ids` |
+//! | [`host`] | the narrow trait `apply` needs, and `fake` for tests | `plan` (types), `spec`, `ids` |
+//! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `spec`, `ids`, `paths`, `net::publish` |
+//! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `spec`, `ids`, `paths` |
 //! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `ids` |
 //! | [`volume`] | named volumes, seeding from the image | `store`, `spec`, `ids` |
 //! | [`spec`] | container, network and volume specifications: the plain data `plan` makes and the engine executes | `ids` |

@@ -101,7 +101,7 @@ impl Volumes {
             move |source| VolumeError::Io { action, path, name, source }
         };
         fs::create_dir_all(&dir).map_err(failed("make the folder", &dir))?;
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         fs::set_permissions(&dir, private).map_err(failed("set the mode of", &dir))?;
         Ok(Self { dir, trash: Trash::new(root), seeding: Arc::default() })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -24,6 +24,9 @@ use crate::ids::ProjectName;
 use crate::plan::Action;
 
 type Shared = State<Arc<Daemon>>;
+
+/// Bytes of a request: a model of a thousand services with long environments has some.
+const LARGEST_REQUEST: usize = 64 << 20;
 
 /// Returns the routes.
 pub(super) fn router(daemon: Arc<Daemon>) -> Router {
@@ -45,6 +48,7 @@ pub(super) fn router(daemon: Arc<Daemon>) -> Router {
         // References hold slashes; they travel percent-encoded in one segment.
         .route("/v1/images/{reference}", get(image))
         .route("/v1/images/{reference}", delete(remove_image))
+        .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .with_state(daemon)
 }
 
@@ -67,14 +71,14 @@ impl IntoResponse for NotFound {
 pub(super) type Sink = mpsc::UnboundedSender<Event>;
 
 /// Returns an answer that streams one JSON object a line.
-fn ndjson<T: Serialize + Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> Response {
+fn ndjson<T: Serialize + Send + 'static>(receiver: impl Source<T>) -> Response {
     let lines = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        let item = receiver.recv().await?;
+        let item = receiver.next().await?;
         // What is ready goes out in one piece: a frame a line would cost a system call each.
         let mut bytes = serde_json::to_vec(&item).expect("answers have text keys");
         bytes.push(b'\n');
         while bytes.len() < 64 * 1024 {
-            let Ok(item) = receiver.try_recv() else { break };
+            let Some(item) = receiver.ready() else { break };
             serde_json::to_writer(&mut bytes, &item).expect("answers have text keys");
             bytes.push(b'\n');
         }
@@ -83,14 +87,44 @@ fn ndjson<T: Serialize + Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
+/// The receiving end of a channel.
+trait Source<T>: Send + 'static {
+    /// Waits for the next item; `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Option<T>> + Send;
+    /// Returns an item that is there already.
+    fn ready(&mut self) -> Option<T>;
+}
+
+impl<T: Send + 'static> Source<T> for mpsc::UnboundedReceiver<T> {
+    fn next(&mut self) -> impl Future<Output = Option<T>> + Send {
+        self.recv()
+    }
+
+    fn ready(&mut self) -> Option<T> {
+        self.try_recv().ok()
+    }
+}
+
+impl<T: Send + 'static> Source<T> for mpsc::Receiver<T> {
+    fn next(&mut self) -> impl Future<Output = Option<T>> + Send {
+        self.recv()
+    }
+
+    fn ready(&mut self) -> Option<T> {
+        self.try_recv().ok()
+    }
+}
+
 /// Runs an operation on a task of its own and streams its events; the last one is `done`.
-fn operation<F>(run: impl FnOnce(Sink) -> F) -> Response
+fn operation<F>(daemon: &Daemon, run: impl FnOnce(Sink) -> F) -> Response
 where
     F: Future<Output = Vec<Failure>> + Send + 'static,
 {
     let (sink, receiver) = mpsc::unbounded_channel();
     let work = run(sink.clone());
+    let reason = daemon.presence.hold();
     tokio::spawn(async move {
+        let _reason = reason;
         let errors = work.await;
         // A client that has gone needs no answer.
         let _ = sink.send(Event::Done { errors });
@@ -111,11 +145,11 @@ async fn containers(State(daemon): Shared, Path(name): Path<String>) -> Response
 }
 
 async fn up(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<UpRequest>) -> Response {
-    operation(|sink| async move { daemon.up(request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.up(request, sink).await })
 }
 
 async fn down(State(daemon): Shared, Path(name): Path<String>, Json(request): Json<DownRequest>) -> Response {
-    operation(|sink| async move { daemon.down(ProjectName::new(name), request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.down(ProjectName::new(name), request, sink).await })
 }
 
 async fn services(
@@ -131,11 +165,13 @@ async fn services(
         "rm" => Action::Remove,
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    operation(|sink| async move { daemon.services(ProjectName::new(name), action, request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move {
+        daemon.services(ProjectName::new(name), action, request, sink).await
+    })
 }
 
 async fn logs(State(daemon): Shared, Json(request): Json<LogsRequest>) -> Response {
-    let (sink, receiver) = mpsc::unbounded_channel();
+    let (sink, receiver) = mpsc::channel(1024);
     tokio::spawn(async move { daemon.logs(request, sink).await });
     ndjson(receiver)
 }
@@ -186,13 +222,13 @@ async fn remove_image(State(daemon): Shared, Path(reference): Path<String>) -> R
 }
 
 async fn pull(State(daemon): Shared, Json(request): Json<PullRequest>) -> Response {
-    operation(|sink| async move { daemon.pull(request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.pull(request, sink).await })
 }
 
 async fn load(State(daemon): Shared, Json(request): Json<LoadRequest>) -> Response {
-    operation(|sink| async move { daemon.load(request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.load(request, sink).await })
 }
 
 async fn import(State(daemon): Shared, Json(request): Json<ImportRequest>) -> Response {
-    operation(|sink| async move { daemon.import(request, sink).await })
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.import(request, sink).await })
 }

@@ -335,3 +335,85 @@ fn unlimited(limit: u64) -> i64 {
 fn signal_name(number: i32) -> String {
     nix::sys::signal::Signal::try_from(number).map_or_else(|_| number.to_string(), |s| s.as_str().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::daemon::container::{Entry, HealthView, ProbeRecord};
+    use crate::daemon::fixture;
+    use crate::engine::Bound;
+    use crate::spec::{Health, Protocol};
+
+    /// Returns the container of the fixture while it runs.
+    fn shown() -> Value {
+        let mut entry = Entry::new(Arc::new(fixture::container()), 1_000_000_000);
+        entry.pid = Some(42);
+        entry.started_ns = Some(2_500_000_000);
+        let bound =
+            [Bound { host_ip: [0, 0, 0, 0].into(), host_port: 8080, container_port: 80, protocol: Protocol::Tcp }];
+        let probe = ProbeRecord { start_ns: 3, end_ns: 4, exit_code: 1, output: "no\n".to_owned() };
+        let health = HealthView { status: Health::Starting, failing_streak: 1, log: vec![probe] };
+        let view = View { state: "running", health: Some(health), bound: &bound, ..entry.view(0) };
+        let networks = BTreeMap::from([(NetworkName::new("app_default"), fixture::network())]);
+        inspect(&view, Path::new("/c"), Path::new("/l/log"), &networks)
+    }
+
+    /// Keys of Docker's answer to GET /containers/{id}/json (Engine API v1.47) that programs read.
+    #[test]
+    fn the_shape_is_dockers() {
+        let shown = shown();
+        for (object, keys) in [
+            (
+                "",
+                "Id Created Path Args State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount Driver Platform MountLabel ProcessLabel AppArmorProfile ExecIDs HostConfig GraphDriver Mounts Config NetworkSettings",
+            ),
+            (
+                "/State",
+                "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt Health",
+            ),
+            ("/State/Health", "Status FailingStreak Log"),
+            ("/State/Health/Log/0", "Start End ExitCode Output"),
+            (
+                "/Config",
+                "Hostname Domainname User AttachStdin AttachStdout AttachStderr ExposedPorts Tty OpenStdin StdinOnce Env Cmd Healthcheck Image Volumes WorkingDir Entrypoint Labels StopSignal",
+            ),
+            (
+                "/HostConfig",
+                "Binds NetworkMode PortBindings RestartPolicy AutoRemove CapAdd CapDrop Dns ExtraHosts GroupAdd IpcMode OomScoreAdj PidMode Privileged ReadonlyRootfs SecurityOpt ShmSize Memory NanoCpus CpuShares PidsLimit Ulimits MaskedPaths ReadonlyPaths Init",
+            ),
+            ("/HostConfig/RestartPolicy", "Name MaximumRetryCount"),
+            ("/Mounts/0", "Type Name Source Destination Driver Mode RW Propagation"),
+            ("/NetworkSettings", "Ports Networks SandboxID SandboxKey"),
+            (
+                "/NetworkSettings/Networks/app_default",
+                "IPAMConfig Links Aliases MacAddress DriverOpts NetworkID EndpointID Gateway IPAddress IPPrefixLen IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen DNSNames",
+            ),
+        ] {
+            let found = shown.pointer(object).and_then(Value::as_object);
+            let found = found.unwrap_or_else(|| panic!("no object {object:?}"));
+            let missing: Vec<_> = keys.split(' ').filter(|key| !found.contains_key(*key)).collect();
+            assert!(missing.is_empty(), "{object:?} lacks {missing:?}");
+        }
+    }
+
+    #[test]
+    fn a_small_container() {
+        let shown = shown();
+        let parts = ["/State", "/NetworkSettings", "/Config/Healthcheck", "/HostConfig/PortBindings", "/Mounts"];
+        let text = parts.map(|part| format!("{part} {}", shown.pointer(part).unwrap())).join("\n");
+        insta::assert_snapshot!(text, @r#"
+        /State {"Status":"running","Running":true,"Paused":false,"Restarting":false,"OOMKilled":false,"Dead":false,"Pid":42,"ExitCode":0,"Error":"","StartedAt":"1970-01-01T00:00:02.500000000Z","FinishedAt":"0001-01-01T00:00:00Z","Health":{"Status":"starting","FailingStreak":1,"Log":[{"Start":"1970-01-01T00:00:00.000000003Z","End":"1970-01-01T00:00:00.000000004Z","ExitCode":1,"Output":"no\n"}]}}
+        /NetworkSettings {"Bridge":"","SandboxID":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","SandboxKey":"/proc/42/ns/net","Ports":{"9000/tcp":null,"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}]},"Networks":{"app_default":{"IPAMConfig":null,"Links":null,"Aliases":["web"],"MacAddress":"02:00:0a:01:00:02","DriverOpts":null,"NetworkID":"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn","EndpointID":"v1","Gateway":"10.1.0.1","IPAddress":"10.1.0.2","IPPrefixLen":24,"IPv6Gateway":"","GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"DNSNames":["app-web-1","aaaaaaaaaaaa","web"]}}}
+        /Config/Healthcheck {"Test":["CMD-SHELL","test -e /ready"],"Interval":30000000000,"Timeout":5000000000,"StartPeriod":0,"StartInterval":5000000000,"Retries":3}
+        /HostConfig/PortBindings {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}
+        /Mounts [{"Type":"volume","Name":"app_data","Source":"/volumes/app_data/_data","Destination":"/data","Driver":"local","Mode":"","RW":true,"Propagation":""}]
+        "#);
+        assert_eq!((&shown["Path"], &shown["Args"]), (&json!("sh"), &json!(["-c", "serve"])));
+        assert_eq!(
+            (&shown["Config"]["Entrypoint"], &shown["Config"]["Cmd"]),
+            (&json!(["sh"]), &json!(["-c", "serve"]))
+        );
+    }
+}

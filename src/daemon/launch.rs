@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::Parts;
 use crate::engine::{Bound, Shim, ShimError, ShimFds, ShimNotice, StartError, Upstream};
@@ -36,6 +37,75 @@ pub(super) struct Launched {
     pub warnings: Vec<String>,
 }
 
+/// Exit status of a container whose network, shim or ports could not be made, as Docker keeps it.
+const NOT_STARTED: i32 = 128;
+
+/// One start of a container.
+pub(super) struct Launch {
+    pub parts: Parts,
+    pub spec: Arc<ContainerSpec>,
+    /// What it is up in already: its process is started again there.
+    pub sandbox: Option<Sandbox>,
+    /// Its last shim, on its way out.
+    pub closing: Option<JoinHandle<()>>,
+    pub namespace: Result<Namespace, HostError>,
+    pub notices: mpsc::UnboundedSender<ShimNotice>,
+}
+
+impl Launch {
+    /// Starts the container.
+    ///
+    /// # Errors
+    ///
+    /// The container's exit status and why it does not run. A sandbox that was made for it is gone.
+    pub(super) async fn run(self) -> Result<Launched, (i32, HostError)> {
+        let Self { parts, spec, sandbox, closing, namespace, notices } = self;
+        if let Some(closing) = closing {
+            let _ = closing.await;
+        }
+        let fresh = sandbox.is_none();
+        let work = async {
+            let sandbox = match sandbox {
+                Some(sandbox) => sandbox,
+                None => {
+                    let prepared = match namespace {
+                        Ok(namespace) => prepare(&parts, &spec, namespace, notices).await,
+                        Err(error) => Err(error),
+                    };
+                    prepared.map_err(|error| (NOT_STARTED, error))?
+                }
+            };
+            match sandbox.shim.start().await {
+                Ok(started) => {
+                    let (pid, started_ns, warnings) = (started.pid, started.time_ns, started.warnings);
+                    Ok(Launched { sandbox, pid, started_ns, warnings })
+                }
+                Err(error) => {
+                    let code = error.exit_code;
+                    if fresh {
+                        sandbox.shim.shutdown().await;
+                    }
+                    Err((code, start_error(error)))
+                }
+            }
+        };
+        let result = work.await;
+        if fresh && result.is_err() {
+            // The sockets of its DNS would hold the namespace, and its names lead nowhere.
+            withdraw_names(&parts, &spec);
+            // A shim that was killed in the middle has left what it cloned.
+            parts.engine.kill_leftovers(&spec.id);
+        }
+        result
+    }
+}
+
+/// Stops to answer in the container's namespace and for its names.
+pub(super) fn withdraw_names(parts: &Parts, spec: &ContainerSpec) {
+    parts.net.stop_dns(&spec.id);
+    parts.net.set_records(&spec.id, None);
+}
+
 /// Where a container's network namespace comes from.
 #[derive(Debug)]
 pub(super) enum Namespace {
@@ -52,7 +122,7 @@ pub(super) enum Namespace {
 /// # Errors
 ///
 /// Whatever step failed; what was made goes away with the dropped descriptors and the shim.
-pub(super) async fn prepare(
+async fn prepare(
     parts: &Parts,
     spec: &ContainerSpec,
     namespace: Namespace,
@@ -87,7 +157,7 @@ pub(super) async fn prepare(
 }
 
 /// Turns a failed start into what the user reads.
-pub(super) fn start_error(error: StartError) -> HostError {
+fn start_error(error: StartError) -> HostError {
     let hint = error.hint.clone();
     let failure = HostError::new(error);
     match hint {
@@ -100,14 +170,18 @@ pub(super) fn start_error(error: StartError) -> HostError {
 async fn connect(parts: &Parts, spec: &ContainerSpec, networks: &[NetworkSpec]) -> Result<OwnedFd, HostError> {
     let net = &parts.net;
     for network in networks {
-        net.ensure_network(network).await.map_err(HostError::new)?;
+        net.ensure_network_lately(network).await.map_err(HostError::new)?;
     }
     let netns = net.create_namespace().await.map_err(HostError::new)?;
     for endpoint in &spec.endpoints {
         let network = networks.iter().find(|n| n.name == endpoint.network);
         let network = network
             .ok_or_else(|| HostError::new(format!("network {} of the container is not known", endpoint.network)))?;
-        net.attach(netns.as_fd(), endpoint, network).await.map_err(HostError::new)?;
+        if net.attach(netns.as_fd(), endpoint, network).await.is_err() {
+            // Perhaps somebody removed the bridge since it was looked at.
+            net.ensure_network(network).await.map_err(HostError::new)?;
+            net.attach(netns.as_fd(), endpoint, network).await.map_err(HostError::new)?;
+        }
     }
     if !spec.endpoints.is_empty() {
         answer_names(parts, spec, &netns).await?;

@@ -1,6 +1,7 @@
 //! `logs`: lines of several containers, by time; followed as they grow and as containers come.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 
 use tokio::sync::mpsc;
 
@@ -10,7 +11,7 @@ use crate::engine::logs::{self, Entry, Filter, Follower};
 use crate::event::{Action, Event};
 use crate::ids::ProjectName;
 
-type Sink = mpsc::UnboundedSender<LogLine>;
+type Sink = mpsc::Sender<LogLine>;
 
 /// Who wrote a line.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ impl Daemon {
         let project = ProjectName::new(request.project.as_str());
         // Subscribed before the list is read: no container falls between the two.
         let mut events = request.follow.then(|| self.subscribe(Some(project.clone())));
-        let mut follower = match Follower::new() {
+        let mut follower = match request.follow.then(Follower::new).transpose() {
             Ok(follower) => follower,
             Err(error) => {
                 tracing::warn!(%error, "cannot follow logs");
@@ -35,27 +36,28 @@ impl Daemon {
         };
         let filter = Filter { tail: request.tail, since_ns: request.since_ns, until_ns: request.until_ns };
         let mut known = HashSet::new();
-        let mut lines = Vec::new();
+        let mut logs = Vec::new();
         for container in self.summaries(Some(project)).await {
             let writer = Writer::of(container);
             if writer.is_wanted(&request) && known.insert(writer.container.clone()) {
                 let path = self.parts.engine.log_path(&writer.container);
-                let mut entries = logs::read(&path, filter);
-                lines.extend(entries.by_ref().map(|entry| writer.line(entry)));
-                if request.follow
-                    && let Err(error) = follower.add(writer, path, entries.position())
-                {
-                    tracing::warn!(%error, "cannot follow a log");
-                }
+                logs.push((writer, logs::read(&path, filter)));
             }
         }
-        lines.sort_by_key(|line| line.time_ns);
-        for line in lines {
-            if sink.send(line).is_err() {
+        let mut merged = Merged::new(logs);
+        while let Some(line) = merged.next() {
+            // A reader that does not keep up holds the reading up, not the daemon's memory.
+            if sink.send(line).await.is_err() {
                 return;
             }
         }
-        let Some(events) = &mut events else { return };
+        let (Some(events), Some(follower)) = (&mut events, &mut follower) else { return };
+        for (writer, entries) in merged.logs {
+            let path = self.parts.engine.log_path(&writer.container);
+            if let Err(error) = follower.add(writer, path, entries.position()) {
+                tracing::warn!(%error, "cannot follow a log");
+            }
+        }
         loop {
             tokio::select! {
                 // All arms are cancel-safe: a level-triggered wait, a receive, a close.
@@ -65,7 +67,7 @@ impl Daemon {
                             if request.until_ns.is_some_and(|until| entry.time_ns > until) {
                                 return;
                             }
-                            if sink.send(writer.line(entry)).is_err() {
+                            if sink.send(writer.line(entry)).await.is_err() {
                                 return;
                             }
                         }
@@ -83,7 +85,7 @@ impl Daemon {
                         let filter = Filter { since_ns: Some(since_ns), ..filter };
                         let mut entries = logs::read(&path, Filter { tail: None, ..filter });
                         for entry in entries.by_ref() {
-                            if sink.send(writer.line(entry)).is_err() {
+                            if sink.send(writer.line(entry)).await.is_err() {
                                 return;
                             }
                         }
@@ -127,5 +129,55 @@ impl Writer {
             time_ns: entry.time_ns,
             text: entry.text,
         }
+    }
+}
+
+/// Lines of several logs by time, read as they are wanted.
+struct Merged<I> {
+    logs: Vec<(Writer, I)>,
+    /// The next line of each log, by time and place in `logs`.
+    heads: Vec<Option<Entry>>,
+    order: BinaryHeap<Reverse<(i64, usize)>>,
+}
+
+impl<I: Iterator<Item = Entry>> Merged<I> {
+    fn new(logs: Vec<(Writer, I)>) -> Self {
+        let heads = logs.iter().map(|_| None).collect();
+        let mut merged = Self { logs, heads, order: BinaryHeap::new() };
+        (0..merged.logs.len()).for_each(|log| merged.advance(log));
+        merged
+    }
+
+    fn advance(&mut self, log: usize) {
+        self.heads[log] = self.logs[log].1.next();
+        if let Some(entry) = &self.heads[log] {
+            self.order.push(Reverse((entry.time_ns, log)));
+        }
+    }
+
+    fn next(&mut self) -> Option<LogLine> {
+        let Reverse((_, log)) = self.order.pop()?;
+        let line = self.heads[log].take().map(|entry| self.logs[log].0.line(entry));
+        self.advance(log);
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::logs::Stream;
+
+    #[test]
+    fn lines_of_several_containers_come_by_time() {
+        let log = |name: &str, times: &[i64]| {
+            let writer = Writer { container: name.to_owned(), service: name.to_owned(), number: 1 };
+            let entry = |&time_ns: &i64| Entry { stream: Stream::Stdout, time_ns, text: time_ns.to_string() };
+            (writer, times.iter().map(entry).collect::<Vec<_>>().into_iter())
+        };
+        let mut merged = Merged::new(vec![log("a", &[1, 4, 4]), log("b", &[]), log("c", &[2, 3, 4, 9])]);
+        let lines: Vec<_> =
+            std::iter::from_fn(|| merged.next()).map(|l| format!("{}{}", l.container, l.text)).collect();
+        assert_eq!(lines, ["a1", "c2", "c3", "a4", "a4", "c4", "c9"]);
     }
 }

@@ -54,10 +54,17 @@ impl Host for Machine {
         let parts = self.0.parts.clone();
         let mut spec = spec.clone();
         let spec = blocking(move || {
-            for mount in &mut spec.mounts {
-                provide_source(&parts, mount, &spec.image.layers)?;
+            let mut made = Vec::new();
+            let done = spec
+                .mounts
+                .iter_mut()
+                .try_for_each(|mount| provide_source(&parts, mount, &spec.image.layers, &mut made))
+                .and_then(|()| parts.engine.create(&spec).map_err(HostError::new));
+            if let Err(error) = done {
+                // Nobody knows of it yet: nobody else would take it away.
+                undo_creation(&parts, &spec.id, &made);
+                return Err(error);
             }
-            parts.engine.create(&spec).map_err(HostError::new)?;
             Ok(spec)
         })
         .await?;
@@ -67,21 +74,21 @@ impl Host for Machine {
 
     async fn start_container(&self, id: &ContainerId) -> Result<(), HostError> {
         let id = id.clone();
-        self.0.ask(|reply| Input::Start { id, reply }).await
+        self.0.request(|reply| Input::Start { id, reply }).await
     }
 
     async fn stop_container(&self, id: &ContainerId, signal: i32, grace: Duration) -> Result<(), HostError> {
         let id = id.clone();
-        self.0.ask(|reply| Input::Stop { id, signal, grace, reply }).await
+        self.0.request(|reply| Input::Stop { id, signal, grace, reply }).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: i32) -> Result<(), HostError> {
         let id = id.clone();
-        self.0.ask(|reply| Input::Kill { id, signal, reply }).await
+        self.0.request(|reply| Input::Kill { id, signal, reply }).await
     }
 
     async fn remove_container(&self, id: &ContainerId, volumes: &[VolumeName]) -> Result<(), HostError> {
-        self.0.ask(|reply| Input::Remove { id: id.clone(), reply }).await?;
+        self.0.request(|reply| Input::Remove { id: id.clone(), reply }).await?;
         let parts = &self.0.parts;
         parts.engine.remove(id).await.map_err(HostError::new)?;
         for name in volumes {
@@ -95,14 +102,36 @@ impl Host for Machine {
     }
 }
 
-/// Makes sure that what is mounted exists, and fills in where a volume's data is.
-fn provide_source(parts: &super::Parts, mount: &mut Mount, layers: &[std::path::PathBuf]) -> Result<(), HostError> {
+/// Takes away what a creation that failed has left, unless it was the creation of a container that is there.
+fn undo_creation(parts: &super::Parts, id: &ContainerId, made: &[VolumeName]) {
+    if parts.engine.record(id).is_ok() {
+        return;
+    }
+    let removed = parts.engine.discard(id).map_err(HostError::new);
+    let volumes = made.iter().map(|name| parts.volumes.remove(name).map(drop).map_err(HostError::new));
+    for error in std::iter::once(removed).chain(volumes).filter_map(Result::err) {
+        tracing::warn!(%error, "cannot remove what a failed creation left");
+    }
+}
+
+/// Makes sure that what is mounted exists, and fills in where a volume's data is; `made` is told
+/// of volumes that did not exist.
+fn provide_source(
+    parts: &super::Parts,
+    mount: &mut Mount,
+    layers: &[std::path::PathBuf],
+    made: &mut Vec<VolumeName>,
+) -> Result<(), HostError> {
     match &mut mount.kind {
         MountKind::Bind { source, create, .. } => bind_source(source, *create, &mount.target),
         MountKind::Volume { name, source, nocopy, anonymous, .. } => {
             let spec = VolumeSpec { name: name.clone(), labels: Default::default(), external: false, device: None };
             let info = if *anonymous {
-                parts.volumes.ensure(&spec).map_err(HostError::new)?
+                let info = parts.volumes.ensure(&spec).map_err(HostError::new)?;
+                if info.created {
+                    made.push(name.clone());
+                }
+                info
             } else {
                 parts
                     .volumes

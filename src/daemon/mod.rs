@@ -15,10 +15,13 @@
 
 mod adopt;
 mod container;
+#[cfg(test)]
+mod fixture;
 mod http;
 mod images;
 mod inspect;
 mod launch;
+mod log_file;
 mod logs;
 mod machine;
 mod network_record;
@@ -26,6 +29,7 @@ mod operations;
 mod presence;
 mod project_record;
 mod queries;
+mod reservations;
 mod socket;
 mod state;
 mod summary;
@@ -39,6 +43,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Engine, EngineConfig};
+use crate::host::HostError;
 use crate::ids::ProjectName;
 use crate::image::ImageStore;
 use crate::net::{Net, NetConfig};
@@ -63,8 +68,12 @@ struct Parts {
 pub(crate) struct Daemon {
     parts: Parts,
     inputs: mpsc::UnboundedSender<state::Input>,
+    /// Operations keep the daemon, also when their client has gone.
+    presence: presence::Presence,
     /// Operations on one project take turns.
     turns: Mutex<HashMap<ProjectName, Arc<tokio::sync::Mutex<()>>>>,
+    /// What plans that are being carried out are about to make.
+    reservations: reservations::Reservations,
 }
 
 impl Daemon {
@@ -74,40 +83,53 @@ impl Daemon {
         let _ = self.inputs.send(input);
     }
 
-    /// Asks the owner of the state.
+    /// Asks the owner of the state for something that is known at once.
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> state::Input) -> T {
         let (reply, answer) = oneshot::channel();
         self.send(input(reply));
-        answer.await.expect("the owner of the state answers each question")
+        match answer.await {
+            Ok(answer) => answer,
+            // The owner has died, and `serve` ends the process.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Asks the owner of the state to do something.
+    async fn request(&self, input: impl FnOnce(container::Reply) -> state::Input) -> Result<(), HostError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(input(reply));
+        answer.await.unwrap_or_else(|_| Err(HostError::new("the container was removed before it was done")))
     }
 }
 
 /// Runs the daemon until nobody needs it. Prints `ready` on standard output, and closes it, as
 /// soon as a daemon (this one or the one that was there before) accepts connections.
 pub fn run() -> ExitCode {
-    trace();
+    forget_caller();
     let paths = Paths::from_env();
-    match start(paths) {
+    match start(&paths) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // The log or, before there is one, what the client shows.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn start(paths: Paths) -> Result<(), Box<dyn std::error::Error>> {
+fn start(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let lock =
-        match socket::race(&paths).map_err(|e| format!("cannot become the daemon in {}: {e}", paths.run.display()))? {
+        match socket::race(paths).map_err(|e| format!("cannot become the daemon in {}: {e}", paths.run.display()))? {
             socket::Race::Won(lock) => lock,
             socket::Race::Lost => {
                 ready();
                 return Ok(());
             }
         };
+    trace(paths);
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(serve(&paths));
+    let result = runtime.block_on(serve(paths));
     // Tasks that still write logs or fetch images are cut off here; all they do can be redone.
     runtime.shutdown_background();
     drop(lock);
@@ -128,7 +150,6 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let first_shim = tokio::spawn(async move { warm.warm_up().await });
     let cleaning = parts.clone();
     tokio::task::spawn_blocking(move || {
-        cleaning.engine.empty_trash();
         crate::store::Trash::new(&cleaning.paths.root).empty();
         if let Err(error) = cleaning.images.sweep() {
             tracing::warn!(%error, "leftovers of images could not be removed");
@@ -138,21 +159,50 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let (inputs, receiver) = mpsc::unbounded_channel();
     let mut state = state::State::new(parts.clone(), inputs.clone(), presence.clone());
     adopt::adopt(&mut state).await;
-    tokio::spawn(state.run(receiver));
-    let daemon = Arc::new(Daemon { parts: parts.clone(), inputs, turns: Mutex::default() });
+    let owner = tokio::spawn(state.run(receiver));
+    let daemon = Arc::new(Daemon {
+        parts: parts.clone(),
+        inputs,
+        presence: presence.clone(),
+        turns: Mutex::default(),
+        reservations: reservations::Reservations::default(),
+    });
     if let Err(error) = first_shim.await? {
         tracing::warn!(%error, "the server of shims did not start");
     }
     let listener =
         socket::listen(&paths.socket()).map_err(|e| format!("cannot listen on {}: {e}", paths.socket().display()))?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     ready();
     tracing::info!(socket = %paths.socket().display(), "listening");
-    socket::serve(listener, daemon, &presence, QUIET).await;
-    // From here a new client starts a new daemon, which waits for our lock.
-    let _ = std::fs::remove_file(paths.socket());
-    parts.net.teardown().await?;
-    tracing::info!("nobody needs the daemon: it leaves");
-    Ok(())
+    tokio::select! {
+        // Whichever comes first ends the process: nothing is lost with the other arms.
+        () = socket::serve(listener, Arc::clone(&daemon), &presence, QUIET) => {
+            // From here a new client starts a new daemon, which waits for our lock.
+            let _ = std::fs::remove_file(paths.socket());
+            parts.net.teardown().await?;
+            tracing::info!("nobody needs the daemon: it leaves");
+            Ok(())
+        }
+        _ = terminate.recv() => {
+            let _ = std::fs::remove_file(paths.socket());
+            daemon.say_goodbye().await;
+            tracing::info!("asked to end: containers run on, the next command starts a new daemon");
+            Ok(())
+        }
+        // Shims start a new daemon, which takes everything over.
+        ended = owner => Err(format!("the owner of the state has ended: {ended:?}").into()),
+    }
+}
+
+/// Lets go of what is the caller's alone: a file mode mask that would hide `/etc/hosts` from a
+/// container's users, open files whose locks would be held for as long as anything runs.
+fn forget_caller() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // Before anything of ours is open.
+    if let Err(error) = crate::sys::process::close_range(3, u32::MAX) {
+        tracing::warn!(%error, "open files of the caller stay open");
+    }
 }
 
 /// Tells whoever started this process that the socket answers.
@@ -173,11 +223,12 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Sends the log to standard error, filtered by `STACK_LOG` (`info` unless set).
-fn trace() {
+/// Sends the log to `daemon.log` in the runtime folder, filtered by `STACK_LOG` (`info` unless set).
+fn trace(paths: &Paths) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("STACK_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).try_init();
+    let log = Mutex::new(log_file::LogFile::open(paths.run.join("daemon.log")));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).try_init();
 }
 
 /// Returns the time, nanoseconds since 1970.

@@ -11,14 +11,18 @@ fn folder(paths: &Paths) -> PathBuf {
     paths.root.join("networks")
 }
 
+fn path(paths: &Paths, name: &NetworkName) -> PathBuf {
+    folder(paths).join(format!("{}.json", store::file_name(name.as_str())))
+}
+
 /// Keeps a network.
 pub(super) fn write(paths: &Paths, spec: &NetworkSpec) -> Result<(), StoreError> {
-    store::write(&folder(paths).join(format!("{}.json", spec.name)), spec, Durability::Fast)
+    store::write(&path(paths, &spec.name), spec, Durability::Fast)
 }
 
 /// Forgets a network.
 pub(super) fn remove(paths: &Paths, name: &NetworkName) -> Result<(), StoreError> {
-    store::remove(&folder(paths).join(format!("{name}.json")))
+    store::remove(&path(paths, name))
 }
 
 /// Returns all networks; damaged records are logged and left out.

@@ -1,7 +1,7 @@
 //! What the user asks for, from request to applied plan: one operation a project at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
@@ -18,7 +18,9 @@ use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
 use crate::ids::{ProjectName, ServiceName};
 use crate::image::{Image, ImageError, PullPhase, PullProgress};
-use crate::plan::{self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, Plan, Services, Wait, labels};
+use crate::plan::{
+    self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, ObservedContainer, Plan, Services, Wait, labels,
+};
 use crate::spec::VolumeSpec;
 
 /// Steps of one plan that run at the same time: enough to hide waits, few enough that two
@@ -28,7 +30,7 @@ const WIDTH: usize = 16;
 impl Daemon {
     /// Converges a project to its model.
     pub(super) async fn up(self: Arc<Self>, request: UpRequest, sink: Sink) -> Vec<Failure> {
-        let _turn = self.turn(&request.project.name, &sink).await;
+        let Some(_turn) = self.turn(&request.project.name, &sink).await else { return Vec::new() };
         let project = &request.project;
         let graph = match crate::graph::Graph::build(project, &Default::default()) {
             Ok(graph) => graph,
@@ -50,11 +52,13 @@ impl Daemon {
             }
             Err(failures) => return failures,
         };
-        let facts = match self.facts().await {
+        let planning = self.reservations.planning().await;
+        let facts = match self.facts(wants_host(project)).await {
             Ok(facts) => facts,
             Err(error) => return vec![failed("read the host's routes", error)],
         };
-        let observed = self.observe().await;
+        let mut observed = self.observe().await;
+        self.reservations.add_to(&mut observed);
         let plan = plan::plan_up(
             &Inputs {
                 project,
@@ -81,21 +85,20 @@ impl Daemon {
         if request.dry_run {
             return tell(&plan, &sink);
         }
+        let _reservation = self.reservations.reserve(&plan);
+        drop(planning);
         if plan.errors.is_empty()
             && let Err(error) = project_record::write(&self.parts.paths, project)
         {
             return vec![failed("keep the project's definition", HostError::new(error))];
         }
-        let limit = request.wait_timeout.filter(|_| request.wait).map_or(Duration::MAX, Duration::from_secs);
-        match tokio::time::timeout(limit, self.apply(plan, &sink, true)).await {
-            Ok(failures) => failures,
-            Err(_) => vec![failure("wait for the services", format!("not ready after {} s", limit.as_secs()))],
-        }
+        let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
+        self.apply(plan, &sink, Until::ClientGone(limit)).await
     }
 
     /// Stops and removes a project, or some of its services.
     pub(super) async fn down(self: Arc<Self>, name: ProjectName, request: DownRequest, sink: Sink) -> Vec<Failure> {
-        let _turn = self.turn(&name, &sink).await;
+        let Some(_turn) = self.turn(&name, &sink).await else { return Vec::new() };
         let observed = self.observe().await;
         let project = project_record::read(&self.parts.paths, &name);
         let plan = plan::plan_down(
@@ -113,14 +116,14 @@ impl Daemon {
             return tell(&plan, &sink);
         }
         let whole = request.services.is_empty();
-        let mut failures = self.apply(plan, &sink, false).await;
+        let mut failures = self.apply(plan, &sink, Until::Done).await;
+        let remains = |c: &ObservedContainer| label_of(&c.spec, labels::PROJECT) == name.as_str();
         if whole
             && failures.is_empty()
-            && !self.observe().await.containers.iter().any(|c| label_of(&c.spec, labels::PROJECT) == name.as_str())
+            && !self.observe().await.containers.iter().any(remains)
+            && let Err(error) = project_record::remove(&self.parts.paths, &name)
         {
-            if let Err(error) = project_record::remove(&self.parts.paths, &name) {
-                failures.push(failed("forget the project's definition", HostError::new(error)));
-            }
+            failures.push(failed("forget the project's definition", HostError::new(error)));
         }
         if let (Some(which), Some(project)) = (&request.rmi, &project)
             && failures.is_empty()
@@ -141,7 +144,10 @@ impl Daemon {
         // Whoever kills does not want to wait for a stop, or an `up`, that goes on.
         let _turn = match action {
             Action::Kill => None,
-            _ => Some(self.turn(&name, &sink).await),
+            _ => match self.turn(&name, &sink).await {
+                Some(turn) => Some(turn),
+                None => return Vec::new(),
+            },
         };
         let observed = self.observe().await;
         let plan = plan::plan_services(
@@ -161,7 +167,13 @@ impl Daemon {
         if request.dry_run {
             return tell(&plan, &sink);
         }
-        self.apply(plan, &sink, matches!(action, Action::Start)).await
+        let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
+        let until = match action {
+            Action::Start => Until::ClientGone(limit),
+            Action::Restart => Until::Limit(limit),
+            _ => Until::Done,
+        };
+        self.apply(plan, &sink, until).await
     }
 
     /// Fetches images side by side.
@@ -175,21 +187,28 @@ impl Daemon {
         pulls.join_all().await.into_iter().filter_map(|(_, result)| result.err()).collect()
     }
 
-    /// Returns once it is this operation's turn; says whom it waits for.
-    async fn turn(&self, name: &ProjectName, sink: &Sink) -> OwnedMutexGuard<()> {
-        let lock = Arc::clone(self.turns.lock().expect("nobody panics with it").entry(name.clone()).or_default());
-        match Arc::clone(&lock).try_lock_owned() {
-            Ok(guard) => guard,
-            Err(_) => {
-                let message = format!("waiting for another command on project {name}");
-                let _ = sink.send(Event::Note { message });
-                lock.lock_owned().await
-            }
+    /// Returns once it is this operation's turn; says whom it waits for. `None` when the client
+    /// went away while it waited: what it asked for is no longer wanted.
+    async fn turn(&self, name: &ProjectName, sink: &Sink) -> Option<OwnedMutexGuard<()>> {
+        let lock = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(turns.entry(name.clone()).or_default())
+        };
+        if let Ok(guard) = Arc::clone(&lock).try_lock_owned() {
+            return Some(guard);
+        }
+        let message = format!("waiting for another command on project {name}");
+        let _ = sink.send(Event::Note { message });
+        tokio::select! {
+            // Cancel-safe: the place in the queue is given up with the client.
+            guard = lock.lock_owned() => Some(guard),
+            () = sink.closed() => None,
         }
     }
 
-    /// Executes a plan. With `cancel`, no further step begins once the client has gone.
-    async fn apply(self: &Arc<Self>, plan: Plan, sink: &Sink, cancel: bool) -> Vec<Failure> {
+    /// Executes a plan.
+    async fn apply(self: &Arc<Self>, plan: Plan, sink: &Sink, until: Until) -> Vec<Failure> {
         for note in &plan.notes {
             let _ = sink.send(Event::Note { message: note.to_string() });
         }
@@ -200,13 +219,23 @@ impl Daemon {
             tracing::info!(steps = plan.steps.len(), "applying\n{plan}");
         }
         let (stop, cancelled) = watch::channel(false);
-        let watcher = cancel.then(|| {
+        let (leaves, limit) = match until {
+            Until::Done => (false, None),
+            Until::Limit(limit) => (false, limit),
+            Until::ClientGone(limit) => (true, limit),
+        };
+        let watcher = {
             let sink = sink.clone();
             tokio::spawn(async move {
-                sink.closed().await;
+                tokio::select! {
+                    // Both arms wait for a level.
+                    () = sink.closed(), if leaves => {}
+                    () = tokio::time::sleep(limit.unwrap_or_default()), if limit.is_some() => {}
+                    else => std::future::pending().await,
+                }
                 let _ = stop.send(true);
             })
-        });
+        };
         let host = Arc::new(Machine(Arc::clone(self)));
         let events = {
             let sink = sink.clone();
@@ -214,9 +243,13 @@ impl Daemon {
                 let _ = sink.send(event);
             }
         };
-        let outcome = crate::apply::apply(plan, &host, WIDTH, cancelled, events).await;
-        if let Some(watcher) = watcher {
-            watcher.abort();
+        let mut outcome = crate::apply::apply(plan, &host, WIDTH, cancelled, events).await;
+        watcher.abort();
+        if let (true, Some(limit)) = (outcome.cancelled && !sink.is_closed(), limit) {
+            outcome.failures.push(Failure {
+                hint: Some("`stack ps` and `stack logs` show what they do".to_owned()),
+                ..failure("wait for the services", format!("not ready after {} s", limit.as_secs()))
+            });
         }
         outcome.failures
     }
@@ -268,12 +301,12 @@ impl Daemon {
 
     async fn image_for(&self, reference: &str, policy: PullPolicy, sink: &Sink) -> Result<ImageInfo, Failure> {
         let doing = || format!("provide image {reference:?}");
-        let refused = |error: ImageError| {
-            progress(sink, Resource::Image(reference.to_owned()), Status::Error, &error.to_string());
-            let hint = error.hint();
-            Failure { hint, ..failed(&doing(), HostError::new(error)) }
+        let refused = |error: HostError| {
+            let failure = failed(&doing(), error);
+            progress(sink, Resource::Image(reference.to_owned()), Status::Error, &failure.why);
+            failure
         };
-        let local = self.parts.images.get(reference).map_err(refused)?;
+        let local = self.parts.images.get(reference).map_err(|error| refused(image_error(error)))?;
         let image = match (local, policy) {
             (Some(image), PullPolicy::Missing | PullPolicy::Never) => image,
             (None, PullPolicy::Never) => {
@@ -298,14 +331,26 @@ impl Daemon {
     }
 
     /// Fetches an image, on a thread that unpacking may keep busy.
-    async fn fetch(&self, reference: &str, resource: Resource, sink: &Sink) -> Result<Image, ImageError> {
+    async fn fetch(&self, reference: &str, resource: Resource, sink: &Sink) -> Result<Image, HostError> {
         let (images, reference, sink) = (self.parts.images.clone(), reference.to_owned(), sink.clone());
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
+            let client = sink.clone();
             let report = move |p: PullProgress| progress(&sink, resource.clone(), Status::Pulling, &pull_detail(&p));
-            runtime.block_on(images.pull(&reference, &report))
+            runtime.block_on(async {
+                tokio::select! {
+                    // Cut off, it can be done again: what has arrived is kept or swept.
+                    pulled = images.pull(&reference, &report) => pulled.map(Some),
+                    () = client.closed() => Ok(None),
+                }
+            })
         };
-        tokio::task::spawn_blocking(work).await.expect("a pull does not panic")
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(Some(image))) => Ok(image),
+            Ok(Ok(None)) => Err(HostError::new("the client has gone")),
+            Ok(Err(error)) => Err(image_error(error)),
+            Err(died) => Err(HostError::new(died)),
+        }
     }
 
     /// `down --rmi`.
@@ -329,7 +374,11 @@ impl Daemon {
     }
 
     /// Returns what the planner must know of the host.
-    async fn facts(&self) -> Result<HostFacts, HostError> {
+    async fn facts(&self, wants_host: bool) -> Result<HostFacts, HostError> {
+        if wants_host {
+            // The address is chosen with the uplink, which the first network would make.
+            self.parts.net.ensure_way_out().await.map_err(HostError::new)?;
+        }
         let used_subnets = self.parts.net.used_subnets().await.map_err(HostError::new)?;
         Ok(HostFacts {
             used_subnets,
@@ -359,13 +408,39 @@ impl Daemon {
     /// Returns once the condition holds for all containers, or cannot hold any more.
     pub(crate) async fn await_condition(&self, wait: &Wait) -> Result<(), HostError> {
         let wait = wait.clone();
-        self.ask(|reply| Input::Await { wait, reply }).await
+        self.request(|reply| Input::Await { wait, reply }).await
     }
 
     /// Returns a number that makes this plan's ids differ from those of all others.
     fn seed(&self) -> u64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         now.as_nanos() as u64
+    }
+}
+
+/// How long a plan's steps go on to begin.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// To its end, whatever becomes of the client.
+    Done,
+    /// Until its waits took too long.
+    Limit(Option<Duration>),
+    /// Until then or until the client has gone.
+    ClientGone(Option<Duration>),
+}
+
+/// Tells whether a service names the host.
+fn wants_host(project: &Project) -> bool {
+    project.services.values().any(|service| service.extra_hosts.iter().any(|(_, to)| to.is_none()))
+}
+
+/// Returns an image's error with its advice.
+fn image_error(error: ImageError) -> HostError {
+    let hint = error.hint();
+    let error = HostError::new(error);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::paths::Paths;
 use crate::store::{self, Durability, StoreError};
 
 fn path(paths: &Paths, name: &ProjectName) -> PathBuf {
-    paths.root.join("projects").join(format!("{name}.json"))
+    paths.root.join("projects").join(format!("{}.json", store::file_name(name.as_str())))
 }
 
 /// Keeps the model.

@@ -12,6 +12,9 @@ use crate::event::Event;
 use crate::ids::{ContainerId, ProjectName};
 use crate::plan::labels;
 
+/// Events that wait for a reader at most.
+const EVENTS: usize = 4096;
+
 impl Daemon {
     /// Answers a question between two inputs of the state's owner.
     async fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut State) -> T + Send + 'static) -> T {
@@ -19,7 +22,21 @@ impl Daemon {
         self.send(Input::Read(Box::new(move |state| {
             let _ = reply.send(look(state));
         })));
-        answer.await.expect("the owner of the state answers each question")
+        match answer.await {
+            Ok(answer) => answer,
+            // The owner has died, and `serve` ends the process.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Tells every shim that this daemon leaves and none need be started.
+    pub(super) async fn say_goodbye(&self) {
+        let shims = self.read(|state| {
+            let sandboxes = state.containers.values().filter_map(|entry| entry.sandbox.as_ref());
+            sandboxes.map(|sandbox| sandbox.shim.clone()).collect::<Vec<_>>()
+        });
+        let goodbyes = shims.await.into_iter().map(|shim| async move { shim.goodbye().await });
+        futures_util::future::join_all(goodbyes).await;
     }
 
     /// Returns the containers of a project, or all, ordered by name.
@@ -83,8 +100,8 @@ impl Daemon {
     }
 
     /// Returns container events from now on.
-    pub(super) fn subscribe(&self, project: Option<ProjectName>) -> mpsc::UnboundedReceiver<Event> {
-        let (sink, receiver) = mpsc::unbounded_channel();
+    pub(super) fn subscribe(&self, project: Option<ProjectName>) -> mpsc::Receiver<Event> {
+        let (sink, receiver) = mpsc::channel(EVENTS);
         self.send(Input::Subscribe { project, sink });
         receiver
     }
@@ -92,17 +109,42 @@ impl Daemon {
 
 /// Returns the container whose name, id or unique id prefix (at least 4 digits) this is.
 fn find(state: &State, text: &str) -> Option<ContainerId> {
-    let mut found = None;
-    for (id, entry) in &state.containers {
-        if entry.spec.name == text || id.as_str() == text {
-            return Some(id.clone());
-        }
-        if text.len() >= 4 && id.as_str().starts_with(text) {
-            if found.is_some() {
-                return None;
-            }
-            found = Some(id.clone());
-        }
+    choose(state.containers.iter().map(|(id, entry)| (id, entry.spec.name.as_str())), text).cloned()
+}
+
+/// Returns the one that is meant: a name or whole id goes before any prefix.
+fn choose<'a>(
+    containers: impl Iterator<Item = (&'a ContainerId, &'a str)> + Clone,
+    text: &str,
+) -> Option<&'a ContainerId> {
+    let exact = containers.clone().find(|(id, name)| *name == text || id.as_str() == text);
+    let mut prefixed = containers.filter(|(id, _)| text.len() >= 4 && id.as_str().starts_with(text));
+    match (exact, prefixed.next(), prefixed.next()) {
+        (Some((id, _)), ..) | (None, Some((id, _)), None) => Some(id),
+        _ => None,
     }
-    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_meant_by_name_id_or_unique_prefix() {
+        let ids: Vec<ContainerId> =
+            ["abcd1", "abcd2", "ef012"].map(|start| format!("{start:0<64}").parse().unwrap()).to_vec();
+        let names = ["app-web-1", "app-web-2", "abcd"];
+        let check = |text: &str, expected: Option<usize>| {
+            let found = choose(ids.iter().zip(names), text);
+            assert_eq!(found, expected.map(|n| &ids[n]), "{text}");
+        };
+        check("app-web-2", Some(1));
+        check(ids[0].as_str(), Some(0));
+        check("abcd2", Some(1));
+        check("abcd", Some(2));
+        check("abcd0", None);
+        check("ef0", None);
+        check("ef01", Some(2));
+        check("", None);
+    }
 }

@@ -34,8 +34,10 @@ pub(super) enum Race {
 /// The folders cannot be made, or nobody answered and the lock stayed taken for 10 s.
 pub(super) fn race(paths: &Paths) -> io::Result<Race> {
     for folder in [&paths.root, &paths.run] {
-        // What is inside belongs to containers' roots as well: nobody else may enter.
         std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
+    }
+    for name in ["base", "containers", "images", "layers", "logs", "networks", "projects", "trash", "volumes"] {
+        private_folder(&paths.root.join(name))?;
     }
     let path = paths.daemon_lock();
     let deadline = Instant::now() + TAKEOVER;
@@ -56,6 +58,16 @@ pub(super) fn race(paths: &Paths) -> io::Result<Race> {
         // and ending: neither can be waited for, both take milliseconds.
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Makes a folder that nobody else may enter: images bring programs that run with the rights of
+/// their owner, and volumes data with the modes that containers gave it.
+fn private_folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if std::fs::symlink_metadata(path)?.permissions().mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// Opens the socket with mode 0600.

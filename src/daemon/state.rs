@@ -7,22 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use super::Parts;
-use super::container::{HealthView, ProbeRecord, View, label_of};
-use super::launch::{self, Launched, Namespace, Sandbox};
-use super::presence::{Presence, Reason};
-use crate::engine::{ContainerRecord, ExitStatus, Probe, ShimNotice};
+use super::container::{Entry, Reply, label_of};
+use super::launch::{self, Launch, Launched, Namespace};
+use super::presence::Presence;
+use crate::engine::{ExitStatus, Probe, Runs, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
-use crate::ids::{ContainerId, NetworkName, ProjectName, ServiceName};
+use crate::ids::{ContainerId, NetworkName, ProjectName};
 use crate::lifecycle::condition::{self, Verdict};
-use crate::lifecycle::{self, Command, Replica, Report, Settings, Time};
-use crate::plan::{ContainerState, Observed, ObservedContainer, ObservedNetwork, Wait, labels};
-use crate::spec::{ContainerSpec, Health, NetworkSpec};
-
-type Reply = oneshot::Sender<Result<(), HostError>>;
+use crate::lifecycle::{self, Command, Report, Time};
+use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait, labels};
+use crate::spec::{ContainerSpec, NetworkSpec};
 
 /// What the owner is told or asked.
 pub(super) enum Input {
@@ -47,44 +44,13 @@ pub(super) enum Input {
     /// Wait for a condition.
     Await { wait: Wait, reply: Reply },
     /// Send container events of a project, or of all.
-    Subscribe { project: Option<ProjectName>, sink: mpsc::UnboundedSender<Event> },
+    Subscribe { project: Option<ProjectName>, sink: mpsc::Sender<Event> },
     /// A start ended.
     Launched { id: ContainerId, run: u64, result: Result<Launched, (i32, HostError)> },
     /// A probe ended.
     Probed { id: ContainerId, run: u64, probe: u64, began: Time, code: i32, output: String },
     /// A shim said something.
     Notice(ShimNotice),
-}
-
-/// One container.
-pub(super) struct Entry {
-    pub spec: Arc<ContainerSpec>,
-    pub created_ns: i64,
-    pub replica: Replica,
-    pub sandbox: Option<Sandbox>,
-    /// Counts starts: answers that belong to an earlier one are stale.
-    run: u64,
-    pub pid: Option<u32>,
-    pub started_ns: Option<i64>,
-    pub finished_ns: Option<i64>,
-    pub last_exit: Option<ExitStatus>,
-    pub error: String,
-    /// Exit status that stands for the newest start, when it failed.
-    failed: Option<i32>,
-    /// Who waits for it to run.
-    starting: Vec<Reply>,
-    /// Who waits for it to have ended.
-    ending: Vec<Reply>,
-    /// A shim on its way out.
-    closing: Option<JoinHandle<()>>,
-    /// When its timer fires.
-    armed: Option<Time>,
-    /// A start is under way.
-    launching: bool,
-    /// How it ended, told before the answer to the start came.
-    early_exit: Option<ExitStatus>,
-    /// Keeps the daemon while the container is not at rest.
-    reason: Option<Reason>,
 }
 
 /// The owner's data.
@@ -101,7 +67,7 @@ pub(super) struct State {
     pub networks: BTreeMap<NetworkName, NetworkSpec>,
     waits: Vec<(Wait, Reply)>,
     timers: BTreeSet<(Time, ContainerId)>,
-    subscribers: Vec<(Option<ProjectName>, mpsc::UnboundedSender<Event>)>,
+    subscribers: Vec<(Option<ProjectName>, mpsc::Sender<Event>)>,
 }
 
 impl State {
@@ -175,7 +141,6 @@ impl State {
                     entry.starting.push(reply);
                     entry.error.clear();
                     self.step(&id, lifecycle::Input::StartRequested);
-                    self.settle(&id);
                 }
                 None => no_such(&id, reply),
             },
@@ -183,7 +148,6 @@ impl State {
                 Some(entry) => {
                     entry.ending.push(reply);
                     self.step(&id, lifecycle::Input::StopRequested { signal, grace });
-                    self.settle(&id);
                 }
                 None => {
                     // Gone is stopped.
@@ -219,14 +183,14 @@ impl State {
     }
 
     /// Changes a container's durable record; a failure costs memory of the past, no more.
-    fn record(&self, id: &ContainerId, change: impl FnOnce(&mut ContainerRecord)) {
-        if let Err(error) = self.parts.engine.update_record(id, change) {
+    fn record(&self, id: &ContainerId, change: impl FnOnce(&mut Runs)) {
+        if let Err(error) = self.parts.engine.update_runs(id, change) {
             tracing::warn!(%error, "a container's record could not be kept");
         }
     }
 
     fn record_exit(&self, id: &ContainerId, status: ExitStatus) {
-        self.record(id, |record| record.exit = Some(status));
+        self.record(id, |runs| runs.exit = Some(status));
     }
 
     /// When times of probes begin, nanoseconds since 1970.
@@ -257,24 +221,26 @@ impl State {
     pub(super) fn step(&mut self, id: &ContainerId, input: lifecycle::Input) {
         let now = self.now();
         let Some(entry) = self.containers.get_mut(id) else { return };
-        let stopped = entry.replica.is_stopped_by_user();
+        let before = entry.replica.is_stopped_by_user();
         let commands = entry.replica.step(input, now);
-        if !stopped && entry.replica.is_stopped_by_user() {
-            self.record(id, |record| record.stopped_by_user = true);
+        let stopped = entry.replica.is_stopped_by_user();
+        if stopped != before {
+            self.record(id, |runs| runs.stopped_by_user = stopped);
         }
         for command in commands {
-            self.carry_out(id, command);
+            self.carry_out(id, &command);
         }
         if self.containers.get(id).is_some_and(|e| e.replica.is_at_rest()) {
             self.rest(id);
         }
+        self.settle(id);
         self.presence_of(id);
         self.answer_waits();
     }
 
-    fn carry_out(&mut self, id: &ContainerId, command: Command) {
+    fn carry_out(&mut self, id: &ContainerId, command: &Command) {
         let Some(entry) = self.containers.get_mut(id) else { return };
-        match command {
+        match *command {
             Command::Start => self.launch(id),
             Command::Probe { probe, timeout } => self.probe(id, probe, timeout),
             Command::SetTimer(at) => {
@@ -283,8 +249,8 @@ impl State {
                 }
                 self.timers.insert((at, id.clone()));
             }
-            Command::Signal(signal) => entry.signal(signal),
-            Command::Kill => entry.signal(nix::libc::SIGKILL),
+            Command::Signal(signal) => entry.signal(signal, self.notices.clone()),
+            Command::Kill => entry.signal(nix::libc::SIGKILL, self.notices.clone()),
             Command::Report(report) => self.emit(id, action_of(report)),
         }
     }
@@ -295,40 +261,21 @@ impl State {
         let Some(entry) = self.containers.get_mut(id) else { return };
         entry.run += 1;
         entry.launching = true;
-        let (run, spec, sandbox, closing) =
-            (entry.run, Arc::clone(&entry.spec), entry.sandbox.clone(), entry.closing.take());
-        let (parts, notices, inputs, id) = (self.parts.clone(), self.notices.clone(), self.inputs.clone(), id.clone());
+        entry.early_exit = None;
+        let (run, launch) = (
+            entry.run,
+            Launch {
+                parts: self.parts.clone(),
+                spec: Arc::clone(&entry.spec),
+                sandbox: entry.sandbox.clone(),
+                closing: entry.closing.take(),
+                namespace,
+                notices: self.notices.clone(),
+            },
+        );
+        let (inputs, id) = (self.inputs.clone(), id.clone());
         tokio::spawn(async move {
-            let work = async {
-                if let Some(closing) = closing {
-                    let _ = closing.await;
-                }
-                let fresh = sandbox.is_none();
-                let sandbox = match sandbox {
-                    Some(sandbox) => sandbox,
-                    None => {
-                        let prepared = match namespace {
-                            Ok(namespace) => launch::prepare(&parts, &spec, namespace, notices).await,
-                            Err(error) => Err(error),
-                        };
-                        prepared.map_err(|error| (NOT_STARTED, error))?
-                    }
-                };
-                match sandbox.shim.start().await {
-                    Ok(started) => {
-                        let (pid, started_ns, warnings) = (started.pid, started.time_ns, started.warnings);
-                        Ok(Launched { sandbox, pid, started_ns, warnings })
-                    }
-                    Err(error) => {
-                        let code = error.exit_code;
-                        if fresh {
-                            sandbox.shim.shutdown().await;
-                        }
-                        Err((code, launch::start_error(error)))
-                    }
-                }
-            };
-            let result = work.await;
+            let result = launch.run().await;
             let _ = inputs.send(Input::Launched { id, run, result });
         });
     }
@@ -355,11 +302,16 @@ impl State {
     }
 
     fn launched(&mut self, id: &ContainerId, run: u64, result: Result<Launched, (i32, HostError)>) {
-        let Some(entry) = self.containers.get_mut(id).filter(|e| e.run == run) else { return };
+        let Some(entry) = self.containers.get_mut(id).filter(|e| e.run == run) else {
+            // Nobody waits for this start any more: what it made must not run unseen.
+            if let Ok(launched) = result {
+                tokio::spawn(async move { launched.sandbox.shim.shutdown().await });
+            }
+            return;
+        };
         entry.launching = false;
         match result {
             Ok(launched) => {
-                entry.failed = None;
                 entry.pid = Some(launched.pid);
                 entry.started_ns = Some(launched.started_ns);
                 entry.sandbox = Some(launched.sandbox);
@@ -367,10 +319,10 @@ impl State {
                 for warning in launched.warnings {
                     tracing::warn!(container = entry.spec.name, "{warning}");
                 }
-                self.record(id, |record| {
-                    record.started_ns = Some(started_ns);
-                    record.restarts = restarts;
-                    record.stopped_by_user = false;
+                self.record(id, |runs| {
+                    runs.started_ns = Some(started_ns);
+                    runs.restarts = restarts;
+                    runs.error = String::new();
                 });
                 let Some(entry) = self.containers.get_mut(id) else { return };
                 for reply in entry.starting.drain(..) {
@@ -386,7 +338,9 @@ impl State {
                 let (why, hint) = error.into_parts();
                 tracing::warn!(container = entry.spec.name, why, "start failed");
                 entry.error.clone_from(&why);
-                entry.failed = Some(code);
+                let finished_ns = entry.finished_ns.unwrap_or_else(super::now_ns);
+                let status = ExitStatus { code, oom_killed: false, finished_ns };
+                entry.last_exit = Some(status);
                 for reply in entry.starting.drain(..) {
                     let error = HostError::new(why.clone());
                     let _ = reply.send(Err(match &hint {
@@ -395,9 +349,14 @@ impl State {
                     }));
                 }
                 self.step(id, lifecycle::Input::StartFailed { code });
+                if self.containers.get(id).is_some_and(|e| e.replica.is_at_rest()) {
+                    self.record(id, |runs| {
+                        runs.exit = Some(status);
+                        runs.error = why;
+                    });
+                }
             }
         }
-        self.settle(id);
     }
 
     /// Runs the health check once, on a task of its own.
@@ -439,7 +398,6 @@ impl State {
                 entry.last_exit = Some(status);
                 self.record_exit(&id, status);
                 self.step(&id, lifecycle::Input::Exited { code: status.code, oom: status.oom_killed });
-                self.settle(&id);
             }
             ShimNotice::Gone { id } => {
                 let Some(entry) = self.containers.get_mut(&id) else { return };
@@ -448,8 +406,7 @@ impl State {
                 }
                 tracing::warn!(container = entry.spec.name, "its shim has gone");
                 let ran = entry.pid.take().is_some();
-                self.parts.net.stop_dns(&id);
-                self.parts.net.set_records(&id, None);
+                launch::withdraw_names(&self.parts, &entry.spec);
                 self.parts.engine.kill_leftovers(&id);
                 if ran {
                     let entry = self.containers.get_mut(&id).expect("looked up above");
@@ -459,18 +416,18 @@ impl State {
                     self.record_exit(&id, status);
                 }
                 self.step(&id, lifecycle::Input::ShimGone);
-                self.settle(&id);
             }
         }
     }
 
     fn kill(&mut self, id: &ContainerId, signal: i32, reply: Reply) {
         let Some(entry) = self.containers.get_mut(id) else { return no_such(id, reply) };
-        if entry.pid.is_none() {
+        if entry.replica.is_at_rest() {
             let why = format!("container {} is not running", entry.spec.name);
             let _ = reply.send(Err(HostError::new(why)));
             return;
         }
+        // One that is about to be started again is kept from it.
         if signal == nix::libc::SIGKILL {
             entry.ending.push(reply);
         } else {
@@ -492,8 +449,7 @@ impl State {
         }
         self.rest(id);
         self.emit(id, Action::Destroy);
-        let entry = self.containers.remove(id).expect("looked up above");
-        self.timers.retain(|(_, of)| of != id);
+        let Some(entry) = self.containers.remove(id) else { return };
         self.answer_waits();
         tokio::spawn(async move {
             if let Some(closing) = entry.closing {
@@ -506,12 +462,13 @@ impl State {
     /// Lets go of what a container needs only while it is up.
     fn rest(&mut self, id: &ContainerId) {
         let Some(entry) = self.containers.get_mut(id) else { return };
+        if let Some(at) = entry.armed.take() {
+            self.timers.remove(&(at, id.clone()));
+        }
         if let Some(sandbox) = entry.sandbox.take() {
-            self.parts.net.stop_dns(id);
-            self.parts.net.set_records(id, None);
+            launch::withdraw_names(&self.parts, &entry.spec);
             entry.closing = Some(tokio::spawn(async move { sandbox.shim.shutdown().await }));
         }
-        self.timers.retain(|(_, of)| of != id);
     }
 
     /// Answers those who wait for the container to have ended or to run.
@@ -590,7 +547,8 @@ impl State {
         };
         self.subscribers.retain(|(project, sink)| match project {
             Some(project) if project.as_str() != label_of(spec, labels::PROJECT) => !sink.is_closed(),
-            _ => sink.send(event.clone()).is_ok(),
+            // One that does not read is let go rather than remembered for.
+            _ => sink.try_send(event.clone()).is_ok(),
         });
     }
 
@@ -608,117 +566,8 @@ impl State {
     }
 }
 
-/// Exit status of a container whose shim or network could not be made, as `docker run` has it.
-const NOT_STARTED: i32 = 125;
 /// Bytes of a probe's output that are kept, as Docker keeps them.
 const PROBE_OUTPUT: usize = 4096;
-
-impl Entry {
-    pub(super) fn new(spec: Arc<ContainerSpec>, created_ns: i64) -> Self {
-        Self {
-            replica: Replica::new(Settings::of(&spec)),
-            spec,
-            created_ns,
-            sandbox: None,
-            run: 0,
-            pid: None,
-            started_ns: None,
-            finished_ns: None,
-            last_exit: None,
-            error: String::new(),
-            failed: None,
-            starting: Vec::new(),
-            ending: Vec::new(),
-            closing: None,
-            armed: None,
-            launching: false,
-            early_exit: None,
-            reason: None,
-        }
-    }
-
-    /// Sends a signal to its process, or (SIGKILL) to all of its processes.
-    fn signal(&self, signal: i32) {
-        let Some(sandbox) = &self.sandbox else { return };
-        let shim = sandbox.shim.clone();
-        tokio::spawn(async move {
-            if let Err(error) = shim.signal(signal).await {
-                tracing::warn!(%error, signal, "signal not delivered");
-            }
-        });
-    }
-
-    /// Returns where to look when somebody waits for it in vain; `None` when it does well.
-    fn why_not_ready(&self, service: &ServiceName) -> Option<String> {
-        match self.replica.phase() {
-            condition::Phase::Running { health: Some(Health::Unhealthy) } => {
-                let said = self.replica.probe_log().last().map(|probe| {
-                    let output = match probe.output.trim().lines().next_back() {
-                        Some(line) => format!(": {}", line.trim_end()),
-                        None => String::new(),
-                    };
-                    match probe.code {
-                        // It did not run to its end; what is kept says why.
-                        ..0 => format!("its check failed{output}"),
-                        code => format!("its check ended with status {code}{output}"),
-                    }
-                });
-                Some(format!(
-                    "{}; its output: stack logs {service}",
-                    said.unwrap_or_else(|| "its check fails".to_owned())
-                ))
-            }
-            condition::Phase::Exited { code } if code != 0 => Some(format!("its output: stack logs {service}")),
-            _ => None,
-        }
-    }
-
-    /// Returns what the planner sees.
-    fn state(&self) -> ContainerState {
-        match self.replica.word() {
-            "created" => ContainerState::Created,
-            "restarting" => ContainerState::Restarting,
-            "exited" => ContainerState::Exited(self.last_exit.map_or(0, |e| e.code)),
-            _ => ContainerState::Running,
-        }
-    }
-
-    /// Returns the container as `ps` and `inspect` show it; `epoch_ns` is when times begin.
-    pub(super) fn view(&self, epoch_ns: i64) -> View<'_> {
-        let wall = |time: Time| epoch_ns.saturating_add(i64::try_from(time.0.as_nanos()).unwrap_or(i64::MAX));
-        View {
-            spec: &self.spec,
-            created_ns: self.created_ns,
-            // What never ran has not ended: Docker calls it created, with the status of the attempt.
-            state: match self.replica.word() {
-                "exited" if self.failed.is_some() && self.started_ns.is_none() => "created",
-                word => word,
-            },
-            pid: self.pid,
-            started_ns: self.started_ns,
-            finished_ns: self.finished_ns,
-            exit_code: self.failed.or(self.last_exit.map(|e| e.code)).unwrap_or(0),
-            oom_killed: self.last_exit.is_some_and(|e| e.oom_killed),
-            error: &self.error,
-            restarts: self.replica.restarts(),
-            health: self.replica.health().map(|status| HealthView {
-                status,
-                failing_streak: self.replica.failing_streak(),
-                log: self
-                    .replica
-                    .probe_log()
-                    .map(|probe| ProbeRecord {
-                        start_ns: wall(probe.began),
-                        end_ns: wall(probe.ended),
-                        exit_code: probe.code,
-                        output: probe.output.clone(),
-                    })
-                    .collect(),
-            }),
-            bound: self.sandbox.as_ref().map_or(&[], |s| s.bound.as_slice()),
-        }
-    }
-}
 
 /// Returns the event that tells a report.
 fn action_of(report: Report) -> Action {

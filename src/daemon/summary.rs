@@ -68,3 +68,55 @@ pub(super) fn protocol_word(protocol: Protocol) -> &'static str {
 fn seconds(ns: i64) -> i64 {
     ns.div_euclid(1_000_000_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::daemon::container::Entry;
+    use crate::daemon::fixture;
+    use crate::engine::{Bound, ExitStatus};
+
+    fn entry() -> Entry {
+        Entry::new(Arc::new(fixture::container()), 5_000_000_000)
+    }
+
+    #[track_caller]
+    fn check(entry: &Entry, state: &str, exit_code: i32, since: Option<i64>) {
+        let summary = summary(&entry.view(0));
+        assert_eq!((summary.state.as_str(), summary.exit_code, summary.since), (state, exit_code, since));
+    }
+
+    #[test]
+    fn a_line_of_ps_tells_the_container() {
+        let entry = entry();
+        let bound = |ip: &str| Bound {
+            host_ip: ip.parse().unwrap(),
+            host_port: 8080,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        };
+        let bound = [bound("::"), bound("0.0.0.0")];
+        let line = summary(&View { bound: &bound, ..entry.view(0) });
+        assert_eq!((line.project.as_str(), line.service.as_str(), line.number, line.one_off), ("app", "web", 1, false));
+        assert_eq!(line.publishers.iter().map(|p| p.url.as_str()).collect::<Vec<_>>(), ["0.0.0.0", "::"]);
+        assert_eq!(
+            (line.created, line.networks, line.mounts),
+            (5, vec!["app_default".into()], vec!["app_data".into()])
+        );
+    }
+
+    #[test]
+    fn a_start_that_failed_leaves_what_was() {
+        let mut entry = entry();
+        check(&entry, "created", 0, None);
+        let failed = ExitStatus { code: 127, oom_killed: false, finished_ns: 9_000_000_000 };
+        entry.replica = entry.replica.ended(127);
+        entry.last_exit = Some(failed);
+        check(&entry, "created", 127, None);
+        entry.started_ns = Some(7_000_000_000);
+        entry.finished_ns = Some(8_000_000_000);
+        check(&entry, "exited", 127, Some(8));
+    }
+}

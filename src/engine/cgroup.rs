@@ -3,11 +3,12 @@
 //! Where memory, cpu and pids are v1 controllers, a container has a folder in each that it
 //! needs and, where a v2 tree is mounted beside them, one there for `cgroup.kill`.
 
-use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +78,7 @@ pub(crate) struct Cgroup {
     /// v1 controllers whose folder was made.
     joined: Vec<String>,
     /// `cgroup.kill` was written since the folders were made.
-    killed: Cell<bool>,
+    killed: Arc<AtomicBool>,
 }
 
 /// A cgroup could not be made.
@@ -105,7 +106,7 @@ impl Cgroup {
     /// Returns the container's cgroups, made or not.
     pub(crate) fn new(hierarchies: Hierarchies, parent: &str, id: &str) -> Self {
         let path = Path::new(parent.trim_start_matches('/')).join(id);
-        Self { hierarchies, path, joined: Vec::new(), killed: Cell::new(false) }
+        Self { hierarchies, path, joined: Vec::new(), killed: Arc::default() }
     }
 
     /// Makes the folders and writes the limits. Returns a warning for each limit that this
@@ -120,7 +121,7 @@ impl Cgroup {
             if at.exists() && remove_tree(&at).is_err() {
                 tracing::warn!("{} still holds processes", at.display());
             }
-            self.killed.set(false);
+            self.killed.store(false, Ordering::Relaxed);
             let legacy_free = self.hierarchies.legacy.is_empty();
             if legacy_free {
                 make_with_controllers(&root, &self.path)?;
@@ -178,7 +179,7 @@ impl Cgroup {
 
     /// Tells whether the folders must be made anew before the next start.
     pub(crate) fn is_spent(&self) -> bool {
-        self.killed.get()
+        self.killed.load(Ordering::Relaxed)
     }
 
     /// Returns the v2 folder for `CLONE_INTO_CGROUP`.
@@ -228,7 +229,7 @@ impl Cgroup {
 
     /// Sends SIGKILL to every process in the container's cgroups.
     pub(crate) fn kill(&self) {
-        self.killed.set(true);
+        self.killed.store(true, Ordering::Relaxed);
         if let Some(root) = &self.hierarchies.unified {
             let at = root.join(&self.path);
             if fs::write(at.join("cgroup.kill"), "1").is_ok() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::bundle::{self, Host};
 use super::capability::CapabilitySet;
+use super::cgroup::Cgroup;
 use super::record::{self, ContainerRecord};
 use super::user::{self, User};
 use super::{Engine, EngineError, now_ns};
@@ -65,6 +66,17 @@ impl Engine {
         if self.inner.prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
+        // Programs in there may be set-user-id, of a root that is not the host's: nobody else gets in.
+        for name in ["containers", "trash", "logs"] {
+            let at = self.inner.config.paths.root.join(name);
+            make_dir(&at)?;
+            let private = fs::Permissions::from_mode(0o700);
+            fs::set_permissions(&at, private).map_err(|source| EngineError::File {
+                doing: "set the permissions of",
+                path: at,
+                source,
+            })?;
+        }
         make_dir(&self.mount_point())?;
         let base = self.base_layer();
         for name in ["dev", "proc", "sys", "etc"] {
@@ -93,39 +105,37 @@ impl Engine {
     /// Removes everything a container has, once its shim has ended: kills what is left of it,
     /// then bundle, runtime folder and cgroups. The log stays. Running it again is fine.
     ///
-    /// The bundle moves aside at once; its files are deleted in the background.
+    /// The bundle moves into the [`Trash`](crate::store::Trash) at once; its files are deleted
+    /// later, in the background.
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
         if let Ok(record) = record::load(&folder) {
-            self.remove_cgroups(&record.spec).await?;
+            self.remove_cgroups(&self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
         }
         remove_all(&self.run_dir(id))?;
-        let trash = self.inner.config.paths.root.join("trash");
-        make_dir(&trash)?;
-        let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
-        match fs::rename(&folder, &aside) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(EngineError::File { doing: "move away", path: folder, source }),
-            Ok(()) => {}
-        }
-        // What is not deleted now, the next daemon deletes.
-        tokio::task::spawn_blocking(move || fs::remove_dir_all(aside));
-        Ok(())
+        // What is not deleted when this daemon ends, the next one deletes.
+        self.inner.trash.discard(&folder).map_err(EngineError::Trash)
     }
 
-    /// Deletes what earlier removals left in the trash.
-    pub fn empty_trash(&self) {
-        let Ok(entries) = fs::read_dir(self.inner.config.paths.root.join("trash")) else { return };
-        for entry in entries.flatten() {
-            if let Err(err) = fs::remove_dir_all(entry.path()) {
-                tracing::warn!("failed to delete {}: {err}", entry.path().display());
-            }
-        }
+    /// Lets go of a container whose record is damaged, once its shim has ended: its runtime folder
+    /// and its cgroups, which its bundle names. Its files stay.
+    pub async fn abandon(&self, id: &ContainerId) -> Result<(), EngineError> {
+        remove_all(&self.run_dir(id))?;
+        let text = fs::read(self.container_dir(id).join("config.json")).unwrap_or_default();
+        let bundle: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let path = bundle.pointer("/linux/cgroupsPath").and_then(serde_json::Value::as_str).map(Path::new);
+        let Some(parent) = path.and_then(Path::parent).and_then(Path::to_str) else { return Ok(()) };
+        let hierarchies = self.inner.hierarchies.clone();
+        self.remove_cgroups(&Cgroup::new(hierarchies, parent, id.as_str()), parent).await
     }
 
-    async fn remove_cgroups(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+    /// Removes the folder of a container whose creation did not end.
+    pub fn discard(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.inner.trash.discard(&self.container_dir(id)).map_err(EngineError::Trash)
+    }
+
+    async fn remove_cgroups(&self, cgroup: &Cgroup, parent: &str) -> Result<(), EngineError> {
         const DEADLINE: Duration = Duration::from_secs(5);
-        let cgroup = self.cgroup(spec);
         let started = std::time::Instant::now();
         let mut pause = Duration::from_micros(200);
         loop {
@@ -135,11 +145,7 @@ impl Engine {
             };
             // Something still runs in it, or ended so recently that the kernel still counts it.
             if started.elapsed() > DEADLINE {
-                return Err(EngineError::File {
-                    doing: "remove the cgroups below",
-                    path: spec.cgroup_parent.clone().into(),
-                    source,
-                });
+                return Err(EngineError::File { doing: "remove the cgroups below", path: parent.into(), source });
             }
             cgroup.kill();
             tokio::time::sleep(pause).await;
@@ -151,6 +157,14 @@ impl Engine {
 /// Refuses what cannot be built.
 fn check(spec: &ContainerSpec) -> Result<(), EngineError> {
     let invalid = |why: String| EngineError::Invalid { name: spec.name.clone(), why };
+    // Docker's rule; the name is also that of the log's folder.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    if !spec.name.bytes().all(plain)
+        || !spec.name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        || spec.name.len() > 200
+    {
+        return Err(invalid("a container's name is letters, digits and _ . - after the first".to_owned()));
+    }
     if let Some(name) = CapabilitySet::of(&spec.capabilities, spec.privileged).1.first() {
         return Err(invalid(format!("there is no capability {name:?}")));
     }
@@ -160,10 +174,32 @@ fn check(spec: &ContainerSpec) -> Result<(), EngineError> {
     if spec.image.layers.is_empty() {
         return Err(invalid("its image has no layer".to_owned()));
     }
+    for key in spec.sysctls.keys() {
+        if !is_namespaced(key) {
+            return Err(invalid(format!("the kernel setting {key} is the whole host's, not the container's")));
+        }
+        if spec.host_network && key.starts_with("net") {
+            return Err(invalid(format!("the kernel setting {key} is the host's, whose network it shares")));
+        }
+    }
     if Path::new(&spec.cgroup_parent).components().any(|part| part == std::path::Component::ParentDir) {
         return Err(invalid(format!("cgroup_parent {:?} leads upwards", spec.cgroup_parent)));
     }
     Ok(())
+}
+
+/// Tells whether a kernel setting belongs to a namespace that containers have of their own.
+fn is_namespaced(key: &str) -> bool {
+    const IPC: [&str; 8] = ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
+    let separator = if key.contains('/') { '/' } else { '.' };
+    let words: Vec<&str> = key.split(separator).collect();
+    let plain = words.iter().all(|word| !word.is_empty() && *word != "." && *word != "..");
+    plain
+        && match words[..] {
+            ["net", _, ..] | ["fs", "mqueue", _] | ["kernel", "domainname"] => true,
+            ["kernel", name] => IPC.contains(&name),
+            _ => false,
+        }
 }
 
 fn make_dir(path: &Path) -> Result<(), EngineError> {

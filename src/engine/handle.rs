@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,7 @@ use super::wire::{self, Frame, Receiver, Sender};
 use super::{Adopted, Engine, EngineError, ShimFds, ShimNotice, create, short_socket_path};
 use crate::ids::ContainerId;
 use crate::spec::{ContainerSpec, MountKind, PublishedPort, Seccomp};
+use crate::sys::mount::{Attributes, set_attributes};
 
 /// How long a shim may take to answer what takes it no time.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -187,13 +189,29 @@ fn start_server(engine: &Engine) -> Result<Server, EngineError> {
     let (socket, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|err| failed(err.into()))?;
-    let child = Command::new(&engine.inner.config.exe)
+    let exe = &engine.inner.config.exe;
+    let guarded = guarded_program(exe);
+    let program =
+        guarded.as_ref().map_or_else(|_| exe.clone(), |fd| format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
+    let child = Command::new(program)
+        .arg0(exe)
         .arg("__shim")
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
         .spawn()
         .map_err(failed)?;
     Ok(Server { socket, child })
+}
+
+/// Returns a descriptor of the program on a mount of its own that cannot be written: through the
+/// `/proc/PID/exe` of a shim's child, root in a container could else change the host's file
+/// (CVE-2019-5736). It is inherited; the server closes it.
+fn guarded_program(exe: &std::path::Path) -> io::Result<OwnedFd> {
+    use rustix::mount::OpenTreeFlags;
+    let mount = rustix::mount::open_tree(rustix::fs::CWD, exe, OpenTreeFlags::OPEN_TREE_CLONE)?;
+    let read_only = Attributes { set: nix::libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+    set_attributes(mount.as_fd(), read_only, false)?;
+    Ok(mount)
 }
 
 /// Asks the server for a shim; starts the server anew when it has died.
@@ -375,7 +393,7 @@ fn bury(engine: &Engine, id: &ContainerId) {
     let kept = std::fs::read(engine.run_dir(id).join("exit.json"));
     let exit: Option<ExitStatus> = kept.ok().and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(exit) = exit
-        && let Err(err) = engine.update_record(id, |record| record.exit = Some(exit))
+        && let Err(err) = engine.update_runs(id, |runs| runs.exit = Some(exit))
     {
         tracing::warn!("the exit status of {} is lost: {err}", id.short());
     }

@@ -73,10 +73,7 @@ pub(crate) fn first(
         die_with_shim(report)?;
         join_cgroups(cgroup)?;
         let config = read_config(&setup.bundle)?;
-        if let Some(score) = config.process().as_ref().and_then(oci::Process::oom_score_adj) {
-            fs::write("/proc/self/oom_score_adj", score.to_string())
-                .step(|| format!("set oom_score_adj to {score}"))?;
-        }
+        set_oom_score(&config)?;
         sys::new_session_keyring().or_else(ignore_unsupported).step(|| "make a session keyring".to_owned())?;
         if let Some(netns) = netns {
             rustix::thread::move_into_link_name_space(netns, Some(rustix::thread::LinkNameSpaceType::Network))
@@ -126,6 +123,8 @@ pub(crate) fn further(
         die_with_shim(report)?;
         cgroup.join_legacy().map_err(|err| StartError::os(err.to_string(), &err.source))?;
         let config = read_config(&setup.bundle)?;
+        set_oom_score(&config)?;
+        sys::new_session_keyring().or_else(ignore_unsupported).step(|| "make a session keyring".to_owned())?;
         let mut spaces = ThreadNameSpaceType::MOUNT
             | ThreadNameSpaceType::CONTROL_GROUP
             | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
@@ -198,6 +197,17 @@ fn join_cgroups(cgroup: &Cgroup) -> Result<(), StartError> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).step(|| "make a cgroup namespace".to_owned())
 }
 
+/// Sets what the container is to have, else 0: the shim is worth more than that.
+fn set_oom_score(config: &oci::Spec) -> Result<(), StartError> {
+    let score = config.process().as_ref().and_then(oci::Process::oom_score_adj);
+    let set = fs::write("/proc/self/oom_score_adj", score.unwrap_or(0).to_string());
+    match score {
+        Some(score) => set.step(|| format!("set oom_score_adj to {score}")),
+        // A shim without the right to lower its own score has none to raise here.
+        None => Ok(()),
+    }
+}
+
 fn ignore_unsupported(err: io::Error) -> io::Result<()> {
     match err.raw_os_error() {
         Some(libc::ENOSYS | libc::EPERM | libc::EDQUOT) => Ok(()),
@@ -213,14 +223,23 @@ fn read_config(bundle: &Path) -> Result<oci::Spec, StartError> {
 }
 
 /// Replaces this process with the program.
-fn execute(mut program: Program, stdio: Stdio, report: &OwnedFd) -> Result<std::convert::Infallible, StartError> {
+fn execute(program: Program, stdio: Stdio, report: &OwnedFd) -> Result<std::convert::Infallible, StartError> {
     let who = who(&program)?;
+    execute_as(program, &who, stdio, report)
+}
+
+fn execute_as(
+    mut program: Program,
+    who: &User,
+    stdio: Stdio,
+    report: &OwnedFd,
+) -> Result<std::convert::Infallible, StartError> {
     // A session of its own: signals of a terminal stay inside.
     rustix::process::setsid()
         .map(|_| ())
         .or_else(|err| if err == rustix::io::Errno::PERM { Ok(()) } else { Err(err) })
         .step(|| "make a session".to_owned())?;
-    set_stdio(stdio, &who, report)?;
+    set_stdio(stdio, who, report)?;
     set_rlimits(&program.rlimits)?;
     if !program.env.iter().any(|entry| entry.starts_with("HOME=") && entry.len() > "HOME=".len()) {
         program.env.retain(|entry| !entry.starts_with("HOME="));
@@ -233,7 +252,7 @@ fn execute(mut program: Program, stdio: Stdio, report: &OwnedFd) -> Result<std::
     let env = program.env.iter().map(|s| text(s)).collect::<Result<Vec<_>, _>>()?;
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|err| StartError::new("execute the program", err))?;
 
-    drop_rights(&program, Some(&who))?;
+    drop_rights(&program, who)?;
     // Changing the user cleared it (prctl(2), PR_SET_PDEATHSIG).
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .step(|| "tie the container to its shim".to_owned())?;
@@ -255,8 +274,8 @@ fn execute(mut program: Program, stdio: Stdio, report: &OwnedFd) -> Result<std::
     })
 }
 
-/// Gives up every right that the program is not to have; with `who`, becomes that user.
-fn drop_rights(program: &Program, who: Option<&User>) -> Result<(), StartError> {
+/// Gives up every right that the program is not to have and becomes its user.
+fn drop_rights(program: &Program, who: &User) -> Result<(), StartError> {
     let caps_step = |err: caps::errors::CapsError| StartError::new("set the capabilities", err);
     let filter = program.seccomp.then(|| seccomp::program(program.capabilities));
     let load = || {
@@ -268,16 +287,14 @@ fn drop_rights(program: &Program, who: Option<&User>) -> Result<(), StartError> 
         load()?; // needs CAP_SYS_ADMIN, which is about to go
     }
     program.capabilities.bound().map_err(caps_step)?;
-    if let Some(who) = who {
-        let step = || format!("become user {}:{}", who.uid, who.gid);
-        rustix::thread::set_keep_capabilities(true).step(step)?;
-        let groups: Vec<Gid> = who.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
-        rustix::thread::set_thread_groups(&groups).step(step)?;
-        let (gid, uid) = (Gid::from_raw(who.gid), Uid::from_raw(who.uid));
-        rustix::thread::set_thread_res_gid(gid, gid, gid).step(step)?;
-        rustix::thread::set_thread_res_uid(uid, uid, uid).step(step)?;
-        rustix::thread::set_keep_capabilities(false).step(step)?;
-    }
+    let step = || format!("become user {}:{}", who.uid, who.gid);
+    rustix::thread::set_keep_capabilities(true).step(step)?;
+    let groups: Vec<Gid> = who.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
+    rustix::thread::set_thread_groups(&groups).step(step)?;
+    let (gid, uid) = (Gid::from_raw(who.gid), Uid::from_raw(who.uid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).step(step)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).step(step)?;
+    rustix::thread::set_keep_capabilities(false).step(step)?;
     program.capabilities.apply().map_err(caps_step)?;
     if program.no_new_privileges {
         rustix::thread::set_no_new_privs(true).step(|| "set no_new_privs".to_owned())?;
@@ -289,17 +306,21 @@ fn drop_rights(program: &Program, who: Option<&User>) -> Result<(), StartError> 
 /// Stays as process 1: starts the program, passes signals on to it, and takes care of
 /// processes that lost their parent, until the program ends.
 fn reap(program: Program, stdio: Stdio, report: &OwnedFd) -> Result<std::convert::Infallible, StartError> {
+    let who = who(&program)?;
     sys::block_signals();
     let child = match sys::fork(CloneFlags::NONE, None).step(|| "start the program below init".to_owned())? {
         Fork::Child => {
             // Its parent is init now, and ends only with the container.
-            return execute(program, stdio, report);
+            return execute_as(program, &who, stdio, report);
         }
         Fork::Parent { pid, .. } => pid as i32,
     };
     drop(stdio);
-    // The program's rights, but not its user: init must be able to signal it.
-    drop_rights(&program, None)?;
+    // The same user, for it may have no other right to signal the program.
+    drop_rights(&program, &who)?;
+    // Changing the user cleared it (prctl(2), PR_SET_PDEATHSIG).
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .step(|| "tie the container to its shim".to_owned())?;
     rustix::thread::set_name(c"init").step(|| "name init".to_owned())?;
     // Everything here is the program's or the shim's; init keeps nothing open.
     if sys::close_range(0, u32::MAX).is_err() {
@@ -308,11 +329,8 @@ fn reap(program: Program, stdio: Stdio, report: &OwnedFd) -> Result<std::convert
     loop {
         let signal = sys::wait_signal();
         if signal != libc::SIGCHLD {
-            let target = nix::unistd::Pid::from_raw(child);
-            if let Ok(signal) = nix::sys::signal::Signal::try_from(signal) {
-                // The program may just have ended: SIGCHLD follows.
-                let _ = nix::sys::signal::kill(target, signal);
-            }
+            // The program may just have ended: SIGCHLD follows.
+            let _ = sys::kill(child, signal);
             continue;
         }
         while let Ok(Some((pid, status))) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
@@ -457,10 +475,14 @@ fn change_directory(cwd: &str) -> Result<(), StartError> {
     match rustix::process::chdir(cwd) {
         Err(rustix::io::Errno::NOENT) => {
             fs::create_dir_all(cwd).step(|| format!("make the working directory {cwd:?}"))?;
-            rustix::process::chdir(cwd).step(step)
+            rustix::process::chdir(cwd).step(step)?;
         }
-        done => done.step(step),
+        done => done.step(step)?,
     }
+    // By /proc/self/fd/N it could be a folder of the host (CVE-2024-21626): the kernel's own
+    // answer then does not begin at the root.
+    let inside = rustix::process::getcwd(Vec::new()).is_ok_and(|path| path.as_bytes().starts_with(b"/"));
+    if inside { Ok(()) } else { Err(StartError::new(step(), "it is outside of the container")) }
 }
 
 /// Returns the file to execute, looked up in the program's own PATH, with the exit statuses

@@ -43,12 +43,13 @@ pub use handle::{Shim, ShimError};
 pub use protocol::{
     AttachRequest, Bound, ExecOutput, ExecRequest, ExitStatus, Probe, PublishFailure, ShimStatus, Started, Upstream,
 };
-pub use record::ContainerRecord;
+pub use record::{ContainerRecord, Runs};
 pub use shim::shim_main;
 
 use crate::ids::ContainerId;
 use crate::paths::Paths;
 use crate::spec::ContainerSpec;
+use crate::store::Trash;
 use cgroup::{Cgroup, Hierarchies};
 
 /// Where the engine keeps its state and how it starts its own program.
@@ -70,6 +71,7 @@ pub struct Engine {
 struct Inner {
     config: EngineConfig,
     hierarchies: Hierarchies,
+    trash: Trash,
     /// What all containers share is on disk.
     prepared: AtomicBool,
     /// The server that forks shims, started with the first of them.
@@ -90,6 +92,9 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+    /// The bundle could not be moved away.
+    #[error("failed to remove a container's folder")]
+    Trash(#[source] crate::store::StoreError),
     /// A record or bundle could not be read or written as JSON.
     #[error("failed to {doing} {}", path.display())]
     Json {
@@ -176,6 +181,7 @@ impl Engine {
         let hierarchies = Hierarchies::detect().unwrap_or_default();
         Self {
             inner: Arc::new(Inner {
+                trash: Trash::new(&config.paths.root),
                 config,
                 hierarchies,
                 prepared: AtomicBool::new(false),

@@ -293,8 +293,12 @@ impl Tree {
                 data: vec![(controller.clone(), None)],
                 ..Options::default()
             };
-            let mount = new_filesystem("cgroup", "cgroup", &view).step(step)?;
-            self.attach(mount.as_fd(), &target.join(controller), true)?;
+            match new_filesystem("cgroup", "cgroup", &view) {
+                Ok(mount) => self.attach(mount.as_fd(), &target.join(controller), true)?,
+                // Mounted together with another controller (`cpu,cpuacct`): the limit holds unseen.
+                Err(err) if err.raw_os_error() == Some(libc::EBUSY) => {}
+                Err(err) => return Err(err).step(step),
+            }
         }
         if *unified {
             let mount = new_filesystem("cgroup2", "cgroup", options).step(step)?;
@@ -442,6 +446,13 @@ impl Tree {
                 new_filesystem("tmpfs", "tmpfs", &Options { attributes, ..Options::default() }).step(step)?
             } else {
                 let null = resolve(self.0.as_fd(), Path::new("/dev/null")).step(step)?;
+                // A mount at /dev may have anything there, a link to a file of /proc too.
+                let stat = rustix::fs::fstat(&null).step(step)?;
+                if (FileType::from_raw_mode(stat.st_mode), stat.st_rdev)
+                    != (FileType::CharacterDevice, rustix::fs::makedev(1, 3))
+                {
+                    return Err(StartError::new(step(), "/dev/null is not the null device"));
+                }
                 rustix::mount::open_tree(null.as_fd(), "", clone).step(step)?
             };
             rustix::mount::move_mount(cover.as_fd(), "", at.as_fd(), "", flags).step(step)?;

@@ -28,7 +28,7 @@ pub(crate) fn resolve(who: &str, extra: &[String], passwd: &str, group: &str) ->
         None => (who, None),
     };
     let user = if user.is_empty() { "0" } else { user };
-    let number: Option<u32> = user.parse().ok();
+    let number = self::number(user);
     let entry = passwd
         .lines()
         .filter_map(Account::parse)
@@ -58,7 +58,13 @@ pub(crate) fn resolve(who: &str, extra: &[String], passwd: &str, group: &str) ->
 
 fn group_number(name: &str, group: &str) -> Result<u32, UnknownUser> {
     let named = group.lines().filter_map(Group::parse).find(|g| g.name == name).map(|g| g.gid);
-    named.or_else(|| name.parse().ok()).ok_or_else(|| UnknownUser::Group(name.to_owned()))
+    named.or_else(|| number(name)).ok_or_else(|| UnknownUser::Group(name.to_owned()))
+}
+
+/// Returns the number of a user or group. As Docker has it, those from 2^31 on are none; above all
+/// -1, which would leave the process who it is: root (setresuid(2)).
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|&number| i32::try_from(number).is_ok())
 }
 
 /// A line of passwd(5).
@@ -73,7 +79,7 @@ impl<'a> Account<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let fields: Vec<&str> = line.trim().split(':').collect();
         let &[name, _, uid, gid, _, home, ..] = &fields[..] else { return None };
-        Some(Self { name, uid: uid.parse().ok()?, gid: gid.parse().ok()?, home })
+        Some(Self { name, uid: number(uid)?, gid: number(gid)?, home })
     }
 }
 
@@ -88,7 +94,7 @@ impl<'a> Group<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let mut fields = line.trim().split(':');
         let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
-        Some(Self { name, gid: gid.parse().ok()?, members: fields.next().unwrap_or("") })
+        Some(Self { name, gid: number(gid)?, members: fields.next().unwrap_or("") })
     }
 
     fn has(&self, user: &str) -> bool {

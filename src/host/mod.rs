@@ -1,6 +1,6 @@
 //! The narrow trait that [`apply`](crate::apply) needs of a host, in our words.
 //!
-//! `linux` is the real one; `fake` records calls and answers as a test told it to.
+//! `daemon::machine` is the real one; `fake` records calls and answers as a test told it to.
 //!
 //! Every method can run again: a network that is there, a container that runs already, a link
 //! that is gone are successes.

@@ -117,6 +117,9 @@ pub enum Input {
     },
     /// Its shim is gone, and with it the process.
     ShimGone,
+    /// A new engine takes up what the policy asks for: a start that is tried again when it fails,
+    /// since what the container needs (another one's network) may come up beside it.
+    Resumed,
     /// It was removed.
     Removed,
 }
@@ -220,9 +223,16 @@ impl Replica {
         }
     }
 
-    /// Returns a replica that ended before this engine knew it; `stopped` by the user.
-    pub fn ended(settings: Settings, code: i32, stopped: bool) -> Self {
-        Self { state: State::Exited { code, oom: false }, stopped, ..Self::new(settings) }
+    /// Returns a replica that an earlier engine has started `restarts` times by policy, and that
+    /// the user may have `stopped`.
+    pub fn with_past(settings: Settings, restarts: u32, stopped: bool) -> Self {
+        Self { restarts, stopped, ..Self::new(settings) }
+    }
+
+    /// Returns the replica as one that ended before this engine knew it.
+    #[must_use]
+    pub fn ended(self, code: i32) -> Self {
+        Self { state: State::Exited { code, oom: false }, ..self }
     }
 
     /// Tells whether an engine that starts anew starts it: `always` even when the user had
@@ -313,6 +323,12 @@ impl Replica {
             }
             Input::StopRequested { signal, grace } => self.stop(signal, grace, now, &mut commands),
             Input::KillRequested { signal } => self.kill(signal, &mut commands),
+            Input::Resumed => {
+                if let State::Exited { code, .. } = self.state {
+                    self.stopped = false;
+                    self.state = State::Waiting { until: now, code };
+                }
+            }
             Input::Removed => {
                 self.state = State::Removed;
                 self.probing = None;

@@ -271,7 +271,7 @@ fn nothing_happens_after_removal() {
 fn policies_after_the_engine_starts_anew() {
     let starts = |restart, stopped| {
         let settings = Settings { restart, healthcheck: None, stop_signal: 15 };
-        Replica::ended(settings, 0, stopped).starts_with_engine()
+        Replica::with_past(settings, 0, stopped).ended(0).starts_with_engine()
     };
     assert!(starts(RestartPolicy::Always, true) && starts(RestartPolicy::UnlessStopped, false));
     assert!(!starts(RestartPolicy::UnlessStopped, true) && !starts(RestartPolicy::No, false));
@@ -373,4 +373,33 @@ fn early_and_repeated_timers_do_no_harm() {
     sim.check("0 start; 0 died 1, again in 100");
     assert_eq!(sim.timer, Some(Time(Duration::from_millis(100))));
     sim.pass(100).check("100 start");
+}
+
+#[test]
+fn a_new_engine_goes_on_with_the_count_of_tries() {
+    let settings = Settings { restart: RestartPolicy::OnFailure(Some(3)), healthcheck: None, stop_signal: 15 };
+    let mut sim = Sim::with(settings.clone());
+    sim.replica = Replica::with_past(settings, 2, false);
+    sim.feed(Input::Started).feed(Input::Exited { code: 1, oom: false });
+    sim.pass(100).feed(Input::Started).feed(Input::Exited { code: 1, oom: false });
+    assert_eq!(sim.log, ["0 died 1, again in 100", "100 start", "100 died 1"]);
+}
+
+#[test]
+fn a_stop_that_an_engine_did_not_live_to_see_is_no_crash() {
+    let settings = Settings { restart: RestartPolicy::Always, healthcheck: None, stop_signal: 15 };
+    let mut sim = Sim::with(settings.clone());
+    sim.replica = Replica::with_past(settings, 0, true);
+    sim.feed(Input::Started).feed(Input::Exited { code: 143, oom: false });
+    assert_eq!(sim.log, ["0 died 143", "0 stopped"]);
+}
+
+#[test]
+fn what_a_new_engine_takes_up_is_tried_again_when_it_fails() {
+    let settings = Settings { restart: RestartPolicy::UnlessStopped, healthcheck: None, stop_signal: 15 };
+    let mut sim = Sim::with(settings.clone());
+    sim.replica = Replica::with_past(settings, 0, false).ended(137);
+    sim.feed(Input::Resumed).pass(0).feed(Input::StartFailed { code: 128 }).pass(100).feed(Input::Started);
+    assert_eq!(sim.log, ["0 start", "0 died 128, again in 100", "100 start"]);
+    assert_eq!(sim.replica.word(), "running");
 }

@@ -37,12 +37,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnetwork::IpNetwork;
 
 use self::dns::Dns;
-use self::namespace::{Place, run_in};
+use self::namespace::{Place, run_in, run_in_new};
 use self::netlink::Socket;
 use self::router::Router;
 use self::uplink::Uplink;
@@ -53,6 +53,9 @@ pub use self::bridge::{ObservedBridge, ObservedNet, ObservedVeth};
 
 /// How long sockets opened along with a namespace wait for [`Net::attach`] and [`Net::serve_dns`].
 const PREPARED_FOR: Duration = Duration::from_secs(30);
+
+/// How long ago [`Net::ensure_network_lately`] trusts a look at a network.
+const LATELY: Duration = Duration::from_millis(500);
 
 /// Where an engine's network lives.
 #[derive(Debug, Clone)]
@@ -79,9 +82,15 @@ struct Inner {
     /// One maker at a time, of the router and of the uplink.
     making: tokio::sync::Mutex<()>,
     uplink: Mutex<Option<Uplink>>,
-    networks: Mutex<HashMap<NetworkName, NetworkSpec>>,
+    networks: Mutex<HashMap<NetworkName, Standing>>,
     prepared: Mutex<HashMap<(u64, u64), Prepared>>,
     dns: Dns,
+}
+
+/// A network that was made or found in order.
+struct Standing {
+    spec: NetworkSpec,
+    checked: Instant,
 }
 
 /// Sockets inside a container's namespace, opened when it was made.
@@ -208,7 +217,7 @@ impl Net {
     pub async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), NetError> {
         let router = self.router().await?;
         if !spec.internal {
-            self.ensure_uplink(&router, spec).await?;
+            self.ensure_uplink(&router, Some(spec)).await?;
         }
         let mtu = self.mtu(spec);
         bridge::ensure(&router, spec, mtu).await.map_err(|source| NetError::Network {
@@ -218,15 +227,30 @@ impl Net {
             source,
         })?;
         self.inner.dns.set_network(&spec.name, spec.internal);
-        lock(&self.inner.networks).insert(spec.name.clone(), spec.clone());
+        lock(&self.inner.networks).insert(spec.name.clone(), Standing { spec: spec.clone(), checked: Instant::now() });
         Ok(())
+    }
+
+    /// Makes sure that the uplink stands, and with it [`Net::host_address`].
+    pub async fn ensure_way_out(&self) -> Result<(), NetError> {
+        let router = self.router().await?;
+        self.ensure_uplink(&router, None).await
+    }
+
+    /// As [`Net::ensure_network`], but a network that was in order a moment ago is taken to be so
+    /// still: fifty containers that start together need not look fifty times.
+    pub async fn ensure_network_lately(&self, spec: &NetworkSpec) -> Result<(), NetError> {
+        let known = lock(&self.inner.networks)
+            .get(&spec.name)
+            .is_some_and(|standing| standing.spec == *spec && standing.checked.elapsed() < LATELY);
+        if known { Ok(()) } else { self.ensure_network(spec).await }
     }
 
     /// Removes a network; one that is gone already is fine.
     pub async fn remove_network(&self, name: &NetworkName) -> Result<(), NetError> {
         let known = lock(&self.inner.networks).remove(name);
         let Some(router) = self.opened() else { return Ok(()) };
-        let bridge = known.map(|spec| spec.bridge);
+        let bridge = known.map(|standing| standing.spec.bridge);
         bridge::remove(&router, name, bridge.clone()).await.map_err(|source| NetError::Network {
             action: "remove",
             network: name.clone(),
@@ -239,7 +263,7 @@ impl Net {
     /// allowed, no router advertisements heard.
     pub async fn create_namespace(&self) -> Result<OwnedFd, NetError> {
         let failed = |source| NetError::Namespace { action: "create a container's network namespace", source };
-        let (namespace, prepared) = run_in(Place::New, veth::prepare).map_err(failed)?;
+        let (namespace, prepared) = run_in_new(veth::prepare).await.map_err(failed)?;
         let key = namespace::identity(&namespace).map_err(failed)?;
         lock(&self.inner.prepared).insert(key, prepared);
         // A socket holds its namespace: what nobody fetched must not do that for ever.
@@ -298,7 +322,7 @@ impl Net {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         }
         bridge::remove_group(&router, group).await.map_err(failed)?;
-        lock(&self.inner.networks).retain(|_, spec| spec.group != group);
+        lock(&self.inner.networks).retain(|_, standing| standing.spec.group != group);
         Ok(())
     }
 
@@ -365,7 +389,7 @@ impl Net {
     pub async fn observe(&self) -> Result<ObservedNet, NetError> {
         let Some(router) = self.opened() else { return Ok(ObservedNet::default()) };
         let failed = |source| NetError::Namespace { action: "list the links of the router namespace", source };
-        bridge::observe(&router).await.map_err(failed)
+        bridge::observe(&router).map_err(failed)
     }
 
     /// Removes everything: DNS, the router namespace with all links, the uplink and the host's rules.
@@ -406,13 +430,13 @@ impl Net {
         Ok(router)
     }
 
-    async fn ensure_uplink(&self, router: &Router, spec: &NetworkSpec) -> Result<(), NetError> {
+    async fn ensure_uplink(&self, router: &Router, spec: Option<&NetworkSpec>) -> Result<(), NetError> {
         let _one = self.inner.making.lock().await;
         let instance = &self.inner.config.instance;
         let standing = *lock(&self.inner.uplink);
         let mut taken: Vec<IpNetwork> =
-            lock(&self.inner.networks).values().map(|spec| IpNetwork::V4(spec.subnet)).collect();
-        taken.push(IpNetwork::V4(spec.subnet));
+            lock(&self.inner.networks).values().map(|standing| IpNetwork::V4(standing.spec.subnet)).collect();
+        taken.extend(spec.map(|spec| IpNetwork::V4(spec.subnet)));
         let work = || match standing {
             Some(uplink) => uplink::guard(instance, &uplink).map(|()| uplink),
             None => uplink::make(instance, router, &taken, &self.remember()),

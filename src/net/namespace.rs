@@ -40,6 +40,18 @@ pub(super) fn run_in<T: Send>(place: Place<'_>, work: impl FnOnce() -> io::Resul
     })
 }
 
+/// As [`run_in`] a new one, without a waiting thread: the kernel takes a millisecond and more for
+/// a namespace, in which the caller's thread can do other work.
+pub(super) async fn run_in_new<T: Send + 'static>(work: fn() -> io::Result<T>) -> io::Result<T> {
+    let (report, result) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("netns".to_owned()).stack_size(256 * 1024).spawn(move || {
+        let made = unshare(CloneFlags::CLONE_NEWNET).map_err(io::Error::from).and_then(|()| work());
+        // Whoever asked may have given up: then the namespace goes with its descriptors.
+        let _ = report.send(made);
+    })?;
+    result.await.unwrap_or_else(|_| Err(io::Error::other("the thread inside the network namespace panicked")))
+}
+
 /// Returns a descriptor of the calling thread's network namespace.
 pub(super) fn current() -> io::Result<OwnedFd> {
     Ok(File::open("/proc/thread-self/ns/net")?.into())

@@ -96,9 +96,16 @@ pub fn exit_now(code: i32) -> ! {
 /// Gives every signal its default action and unblocks all, as a fresh program expects:
 /// ignored signals (Rust ignores SIGPIPE) would survive exec.
 pub fn reset_signals() {
+    // `struct kernel_sigaction`: handler, flags, restorer and mask. Zero is SIG_DFL.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_SIZE: usize = 8;
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL installs no code of ours; errors (SIGKILL, libc's own) are harmless.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // Past libc, which does not let its own signals 32 and 33 be reset.
+        // SAFETY: the kernel reads the structure, which lives through the call, and installs no
+        // code; errors (SIGKILL and SIGSTOP cannot be changed) are harmless.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), std::ptr::null_mut::<u64>(), MASK_SIZE)
+        };
     }
     // SAFETY: `sigset_t` is plain data that sigemptyset initialises before it is read.
     unsafe {
@@ -128,6 +135,24 @@ pub fn wait_signal() -> i32 {
     }
 }
 
+/// Sends any signal, a real-time one too, to a process.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: `kill` has no preconditions.
+    if unsafe { libc::kill(pid, signal) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sends any signal, a real-time one too, to the process of a descriptor.
+///
+/// # Errors
+///
+/// `ESRCH` when it is gone, `EINVAL` when there is no such signal (pidfd_send_signal(2)).
+pub fn pidfd_kill(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null info pointer is allowed; the descriptor is borrowed.
+    let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, no_info, 0) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Lets the kernel reap this process's children.
 pub fn ignore_child_exits() {
     // SAFETY: SIG_IGN installs no code of ours.
@@ -149,8 +174,8 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
 
 /// Closes every descriptor from `first` to `last`.
 pub fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: the caller is a fresh copy that uses none of them any more (engine::zygote
-    // keeps its own below `first`), and nothing there is dropped afterwards.
+    // SAFETY: callers own nothing there that is used or dropped afterwards: they have just begun
+    // (daemon, server of shims), or are a copy that ends without running destructors (init).
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -257,6 +257,12 @@ impl World {
         traces
     }
 
+    /// Waits until daemon and shims have ended.
+    #[track_caller]
+    pub(crate) fn leaves_no_process(&self) {
+        super::eventually("the engine's processes end", SOON, || self.processes().next().is_none().then_some(()));
+    }
+
     /// Waits until nothing of this engine is left on the host.
     #[track_caller]
     pub(crate) fn leaves_nothing(&self) {

@@ -1,22 +1,20 @@
-//! Follows logs as they grow, woken by inotify.
+//! Follows logs as they grow, woken by the kernel (inotify).
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::io::unix::AsyncFd;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
 
 use super::{Entry, FILES, Position, numbered};
-use crate::sys::watch::watch;
 
 /// Follows any number of logs with one inotify instance (a user may have 128).
 #[derive(Debug)]
 pub struct Follower<K> {
-    inotify: AsyncFd<OwnedFd>,
+    watcher: RecommendedWatcher,
+    woken: mpsc::UnboundedReceiver<notify::Result<Event>>,
     logs: Vec<Log<K>>,
     /// Logs that may have something, by index.
     ready: Vec<usize>,
@@ -26,26 +24,32 @@ pub struct Follower<K> {
 struct Log<K> {
     key: K,
     path: PathBuf,
-    watch: i32,
     position: Position,
 }
 
 impl<K: Clone> Follower<K> {
-    /// Returns a follower of no log yet; needs a tokio runtime.
+    /// Returns a follower of no log yet.
     pub fn new() -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let inotify = watch(inotify, tokio::io::Interest::READABLE)?;
-        Ok(Self { inotify, logs: Vec::new(), ready: Vec::new() })
+        let (wake, woken) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // Reading a log opens it, which inotify tells as well: only changes count.
+            let counts = event.as_ref().map_or(true, |event| {
+                event.need_rescan() || matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_))
+            });
+            if counts {
+                let _ = wake.send(event); // nobody listens any more when the follower is dropped
+            }
+        });
+        Ok(Self { watcher: watcher.map_err(io::Error::other)?, woken, logs: Vec::new(), ready: Vec::new() })
     }
 
     /// Follows one more log from a position on; the file need not exist yet.
     pub fn add(&mut self, key: K, path: PathBuf, position: Position) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(std::path::Path::new("."));
+        let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
-        let events = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
-        let wd = inotify::add_watch(self.inotify.get_ref(), folder, events)?;
+        self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(io::Error::other)?;
         self.ready.push(self.logs.len());
-        self.logs.push(Log { key, path, watch: wd, position });
+        self.logs.push(Log { key, path, position });
         Ok(())
     }
 
@@ -59,26 +63,22 @@ impl<K: Clone> Follower<K> {
                     return Ok((log.key.clone(), entries));
                 }
             }
-            let mut ready = self.inotify.readable().await?;
-            let mut buffer = [MaybeUninit::uninit(); 4096];
-            let mut reader = inotify::Reader::new(self.inotify.get_ref(), &mut buffer);
-            loop {
-                match reader.next() {
-                    Ok(event) => {
-                        let changed = self.logs.iter().enumerate().filter(|(_, log)| log.watch == event.wd());
-                        for (index, _) in changed {
-                            if !self.ready.contains(&index) {
-                                self.ready.push(index);
-                            }
-                        }
-                    }
-                    Err(rustix::io::Errno::AGAIN) => {
-                        ready.clear_ready();
-                        break;
-                    }
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(err) => return Err(err.into()),
-                }
+            let Some(event) = self.woken.recv().await else { return Err(io::ErrorKind::BrokenPipe.into()) };
+            self.wake(&event.map_err(io::Error::other)?);
+            while let Ok(event) = self.woken.try_recv() {
+                self.wake(&event.map_err(io::Error::other)?);
+            }
+        }
+    }
+
+    /// Marks the logs in whose folders something changed.
+    fn wake(&mut self, event: &Event) {
+        for (index, log) in self.logs.iter().enumerate() {
+            let folder = log.path.parent();
+            // After an overflow of the kernel's queue anything may have changed.
+            let changed = event.need_rescan() || event.paths.iter().any(|path| path.parent() == folder);
+            if changed && !self.ready.contains(&index) {
+                self.ready.push(index);
             }
         }
     }

@@ -80,10 +80,12 @@ impl Writer {
         if self.file.is_none() {
             self.open();
         }
-        if let Some(file) = &mut self.file
-            && file.write_all(lines).is_ok()
-        {
+        let Some(file) = &mut self.file else { return };
+        if file.write_all(lines).is_ok() {
             self.size += lines.len() as u64;
+        } else if file.metadata().is_ok_and(|meta| meta.len() > self.size) {
+            // Half a line would spoil the next one. Nothing can be done where this fails too.
+            let _ = file.set_len(self.size);
         }
     }
 

@@ -47,6 +47,10 @@ struct State {
     input: Option<Rc<Input>>,
     starting: bool,
     cgroup_warnings: Option<Vec<String>>,
+    /// The mount namespace of the last run. Whoever lets go of an overlay last waits until the
+    /// kernel has written the whole file system below it to the disk: not the container's
+    /// process while it ends, nor who waits for that.
+    mounts: Option<OwnedFd>,
 }
 
 impl Container {
@@ -115,11 +119,13 @@ impl Container {
         let warnings = self.make_cgroup()?;
         let oom_kills = self.cgroup.borrow().oom_kills();
         let (stdio, mut ends) = self.stdio()?;
+        // The same upper folder must not be mounted twice.
+        self.state.borrow_mut().mounts = None;
         let mut flags = CloneFlags::PID | CloneFlags::MOUNT | CloneFlags::UTS | CloneFlags::IPC;
         if self.netns.is_none() && !self.setup.host_network {
             flags = flags | CloneFlags::NET;
         }
-        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd().as_ref(), |report| {
+        let (process, report) = spawn(flags, self.cgroup.borrow().unified_fd(), |report| {
             let cgroup = self.cgroup.borrow();
             init::first(&self.setup, &cgroup, self.netns.as_ref().map(AsFd::as_fd), stdio, report)
         })?;
@@ -138,6 +144,8 @@ impl Container {
             let bound = std::mem::take(&mut state.status.bound);
             state.status = ShimStatus { pid: Some(process.pid), started_ns: Some(time_ns), exit: None, bound };
             state.process = Some(Rc::clone(&process));
+            // One that has ended already has let go itself.
+            state.mounts = std::fs::File::open(format!("/proc/{}/ns/mnt", process.pid)).ok().map(OwnedFd::from);
             state.input = ends.input.map(Rc::new);
         }
         self.ports.borrow_mut().set_running(true);
@@ -287,15 +295,16 @@ pub(super) fn null() -> rustix::io::Result<OwnedFd> {
 /// Clones a process that runs `child`, and returns it with the socket on which it reports.
 pub(super) fn spawn(
     flags: CloneFlags,
-    cgroup: Option<&OwnedFd>,
+    cgroup: Option<OwnedFd>,
     child: impl FnOnce(&OwnedFd),
 ) -> Result<(Rc<Process>, OwnedFd), StartError> {
     let step = || "make the process".to_owned();
     let (report, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).step(step)?;
-    match sys::fork(flags, cgroup.map(AsFd::as_fd)).step(step)? {
+    match sys::fork(flags, cgroup.as_ref().map(AsFd::as_fd)).step(step)? {
         Fork::Child => {
-            drop(report);
+            // Nor may the container come by a folder of the host.
+            drop((report, cgroup));
             child(&theirs);
             sys::exit_now(125)
         }

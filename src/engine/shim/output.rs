@@ -79,9 +79,10 @@ impl Process {
         self.code.get().is_some()
     }
 
-    pub(super) fn signal(&self, signal: rustix::process::Signal) -> rustix::io::Result<()> {
-        match rustix::process::pidfd_send_signal(self.pidfd(), signal) {
-            Err(rustix::io::Errno::SRCH) => Ok(()),
+    /// Sends a signal; one that has ended needs none.
+    pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
+        match crate::sys::process::pidfd_kill(self.pidfd().as_fd(), signal) {
+            Err(err) if err.raw_os_error() == Some(nix::libc::ESRCH) => Ok(()),
             done => done,
         }
     }
@@ -106,6 +107,7 @@ impl Output {
     /// nothing is left in the pipe: something it left behind may keep its end open for ever.
     pub(super) async fn pump(self, process: Rc<Process>, mut sink: impl AsyncFnMut(&[u8])) {
         loop {
+            take_turns().await;
             tokio::select! {
                 // Cancel-safe: bytes are read only after readiness, below.
                 ready = self.0.readable() => {
@@ -126,8 +128,15 @@ impl Output {
                 return;
             }
             sink(&bytes).await;
+            take_turns().await;
         }
     }
+}
+
+/// Lets the others on this thread run: who writes faster than we read keeps its
+/// pipe readable for ever, and the runtime does not take turns by itself for that.
+async fn take_turns() {
+    tokio::task::yield_now().await;
 }
 
 /// Returns what can be read now; the buffer is on the stack so that a waiting pump holds none.

@@ -100,7 +100,7 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
         match frame.message() {
             Ok(ToShim::Goodbye) => orderly = true,
             Ok(ToShim::Request { id, op }) => {
-                let (container, sender) = (Rc::clone(&container), sender.clone());
+                let (container, sender, stream) = (Rc::clone(&container), sender.clone(), Arc::clone(&stream));
                 tokio::task::spawn_local(async move {
                     let shutdown = matches!(op, Operation::Shutdown);
                     let reply = answer(&container, op).await;
@@ -108,6 +108,9 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
                     let _ = sender.control(&FromShim::Reply { id, reply }).await;
                     if shutdown {
                         sender.flushed().await;
+                        // Nothing of the container is left but its mounts, which may take the
+                        // kernel a while: who waits for this shim need not.
+                        let _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both);
                         sys::exit_now(0);
                     }
                 });
@@ -145,7 +148,7 @@ async fn answer(container: &Rc<Container>, op: Operation) -> Reply {
         Operation::Shutdown => {
             if let Some(process) = container.process() {
                 container.cgroup.borrow().kill();
-                let _ = process.signal(Signal::KILL);
+                let _ = process.signal(Signal::KILL.as_raw());
                 process.wait().await;
                 container.until_ended().await;
             }
@@ -156,14 +159,12 @@ async fn answer(container: &Rc<Container>, op: Operation) -> Reply {
 
 fn signal(container: &Container, number: i32) -> Reply {
     let Some(process) = container.process() else { return Reply::Refused("the container is not running".to_owned()) };
-    let Some(signal) = Signal::from_named_raw(number) else {
-        return Reply::Refused(format!("there is no signal {number}"));
-    };
-    if signal == Signal::KILL {
+    if number == Signal::KILL.as_raw() {
         container.cgroup.borrow().kill();
     }
-    match process.signal(signal) {
+    match process.signal(number) {
         Ok(()) => Reply::Done,
+        Err(err) if err.kind() == io::ErrorKind::InvalidInput => Reply::Refused(format!("there is no signal {number}")),
         Err(err) => Reply::Refused(err.to_string()),
     }
 }

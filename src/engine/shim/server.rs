@@ -25,6 +25,8 @@ pub fn shim_main(_args: &[std::ffi::OsString]) -> ExitCode {
 }
 
 fn run() -> io::Result<()> {
+    // Whatever the daemon, and whoever started it, had open.
+    sys::close_range(3, u32::MAX)?;
     let requests = io::stdin().as_fd().try_clone_to_owned()?;
     // No more than a name in a container's /proc/PID/exe: a process in there cannot open the
     // program through a shim's child that is about to execute (CVE-2019-5736).
@@ -37,6 +39,7 @@ fn run() -> io::Result<()> {
     rustix::stdio::dup2_stdout(&null)?;
     // Standard error stays the daemon's: what goes wrong here is its business.
     rustix::process::chdir("/")?;
+    settle();
     sys::ignore_child_exits();
     seccomp::prepare();
     devices::prepare();
@@ -56,6 +59,36 @@ fn run() -> io::Result<()> {
             Ok(Fork::Parent { .. }) => {}
         }
     }
+}
+
+/// Takes back what the daemon has of the terminal it was started from: containers get what a
+/// service manager would give, whoever starts the first. What the kernel refuses stays.
+fn settle() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const MOST_FILES: u64 = 1 << 20;
+    const STACK: u64 = 8 << 20;
+    let no_limit = Rlimit { current: None, maximum: None };
+    for resource in [
+        Resource::Core,
+        Resource::Cpu,
+        Resource::Fsize,
+        Resource::Data,
+        Resource::As,
+        Resource::Rss,
+        Resource::Nproc,
+        Resource::Locks,
+    ] {
+        let _ = setrlimit(resource, no_limit.clone());
+    }
+    let _ = setrlimit(Resource::Stack, Rlimit { current: Some(STACK), maximum: None });
+    let files = getrlimit(Resource::Nofile);
+    if files.maximum.is_some_and(|hard| hard < MOST_FILES) {
+        let _ = setrlimit(Resource::Nofile, Rlimit { maximum: Some(MOST_FILES), ..files });
+    }
+    let _ = rustix::process::setpriority_process(None, 0);
+    // With a shim its container ends; the container's own score is set when it starts.
+    let score = |score: &str| std::fs::write("/proc/self/oom_score_adj", score);
+    let _ = score("-999").or_else(|_| score("0"));
 }
 
 fn become_shim(null: &OwnedFd, listener: OwnedFd, daemon: OwnedFd, run_dir: &[u8]) -> ! {

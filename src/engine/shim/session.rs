@@ -50,13 +50,13 @@ async fn start(container: &Rc<Container>, wanted: Wanted) -> Result<Session, Sta
     // Children of this process, from now on, are born in the container's pid namespace; that
     // of this process does not change. It has one thread, so nobody else is born meanwhile.
     let step = || "join the container's pid namespace".to_owned();
+    let own = std::fs::File::open("/proc/self/ns/pid").step(step)?;
     rustix::thread::move_into_thread_name_spaces(first.pidfd().as_fd(), ThreadNameSpaceType::PROCESS_ID).step(step)?;
-    let spawned = spawn(CloneFlags::NONE, fd.as_ref(), |report| {
+    let spawned = spawn(CloneFlags::NONE, fd, |report| {
         let groups = container.cgroup.borrow();
         let setup = &container.setup;
         init::further(setup, &groups, first.pidfd().as_fd(), |own| program(container, exec, own), stdio, report)
     });
-    let own = std::fs::File::open("/proc/self/ns/pid").step(step)?;
     rustix::thread::move_into_link_name_space(own.as_fd(), Some(rustix::thread::LinkNameSpaceType::ProcessID))
         .step(step)?;
     let (process, report) = spawned?;
@@ -184,8 +184,8 @@ async fn take_input(
                     }
                 }
                 Ok(ToSession::Signal(number)) => {
-                    if let (Some(process), Some(signal)) = (&process, rustix::process::Signal::from_named_raw(number)) {
-                        let _ = process.signal(signal);
+                    if let Some(process) = &process {
+                        let _ = process.signal(number);
                     }
                 }
                 Err(_) => return,
@@ -268,7 +268,7 @@ pub(super) async fn probe(container: Rc<Container>, probe: Probe) -> Result<Exec
 
 /// Without a v2 tree: the program leads a process group of its own.
 fn kill_group(process: &Process) {
-    let _ = process.signal(rustix::process::Signal::KILL);
+    let _ = process.signal(rustix::process::Signal::KILL.as_raw());
     if let Some(group) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) {
         // Gone already is what was wanted.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);

@@ -2,6 +2,8 @@
 
 use std::net::{TcpListener, UdpSocket};
 
+use futures_util::future::{join, join_all};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,6 +205,27 @@ async fn a_deleted_bridge_is_repaired_with_its_containers() {
     world.net.remove_network(&spec.name).await.unwrap();
     world.net.remove_network(&spec.name).await.unwrap();
     assert!(world.net.observe().await.unwrap().bridges.is_empty());
+    world.net.teardown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn networks_are_removed_and_listed_by_many_at_the_same_time() {
+    let world = World::new().await;
+    let specs = [network(1), network(2)];
+    for round in 0..5 {
+        for spec in &specs {
+            world.net.ensure_network(spec).await.unwrap();
+        }
+        // Afterwards their bridges' names are not known any more and are looked for, as `down` does.
+        for spec in &specs {
+            world.net.remove_group(spec.group).await.unwrap();
+        }
+        let removals = specs.iter().map(|spec| world.net.remove_network(&spec.name));
+        let lists = (0..16).map(|_| world.net.observe());
+        let (removed, listed) = join(join_all(removals), join_all(lists)).await;
+        assert!(removed.iter().all(Result::is_ok), "round {round}: {removed:?}");
+        assert!(listed.iter().all(Result::is_ok), "round {round}: {listed:?}");
+    }
     world.net.teardown().await.unwrap();
 }
 

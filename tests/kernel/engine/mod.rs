@@ -1,5 +1,6 @@
 //! One container at a time, for real.
 
+mod hostile;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -243,7 +244,7 @@ async fn devices_of_the_host_cannot_be_opened() {
 /// which runc leaves writable at its top on v1.
 #[tokio::test]
 async fn a_container_is_what_runc_makes_of_the_bundle() {
-    const PROBE: &str = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status; ulimit -a | grep -v files; \
+    const PROBE: &str = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)' /proc/self/status; ulimit -a | grep -vE 'files|core'; \
         cat /proc/self/mountinfo | while read -r _ _ _ root at options rest; do echo \"$at $options\"; done | grep -v '^/sys/fs/cgroup' | sort; \
         ls -l /dev | while read -r mode _ owner group rest; do echo $mode $owner $group $rest; done | grep -v '^total'; \
         for f in /proc/kcore /proc/keys /proc/timer_list /proc/interrupts; do echo $f $(head -c 5 $f 2>/dev/null | wc -c); done; ls /sys/firmware; \

@@ -55,6 +55,7 @@ impl World {
         for name in [
             "sh", "true", "cat", "id", "sleep", "ls", "mount", "ps", "kill", "touch", "mknod", "stty", "tty", "env",
             "setsid", "head", "dd", "grep", "yes", "hostname", "ulimit", "chmod", "echo", "tr", "ip", "wc", "stat",
+            "nice",
         ] {
             symlink("busybox", layer.join("bin").join(name)).unwrap();
         }
@@ -81,6 +82,11 @@ impl World {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         world.engine = engine(&world.folder, program);
         world
+    }
+
+    /// Has the engine run this program from now on.
+    pub(super) fn use_program(&mut self, program: &std::path::Path) {
+        self.engine = engine(&self.folder, program.to_owned());
     }
 
     /// Returns another engine on the same folders, as a new daemon would have.
