@@ -105,13 +105,10 @@ impl Findings {
             let diagnostic = Diagnostic::error(message, place("image"));
             self.special.push(diagnostic.help("name an image; a variable in it may not be set"));
         }
-        match text("network_mode") {
-            Some("bridge" | "default") => {
-                let message =
-                    format!("there is no common bridge: the service `{name}` is put on the project's default network");
-                self.special.push(Diagnostic::warning(message, place("network_mode")).help("remove `network_mode`"));
-            }
-            _ => {}
+        if let Some("bridge" | "default") = text("network_mode") {
+            let message =
+                format!("there is no common bridge: the service `{name}` is put on the project's default network");
+            self.special.push(Diagnostic::warning(message, place("network_mode")).help("remove `network_mode`"));
         }
         if let Some(logging) = service.get("logging")
             && let Some(driver) = logging.get("driver")
