@@ -100,13 +100,15 @@ impl Findings {
             let message = format!("the service `{name}` comes from a provider, which is not possible yet");
             self.special.push(Diagnostic::error(message, place("provider")));
         }
-        match text("network_mode") {
-            Some("bridge" | "default") => {
-                let message =
-                    format!("there is no common bridge: the service `{name}` is put on the project's default network");
-                self.special.push(Diagnostic::warning(message, place("network_mode")).help("remove `network_mode`"));
-            }
-            _ => {}
+        if text("image") == Some("") && service.get("build").is_none() {
+            let message = format!("the `image` of the service `{name}` is empty");
+            let diagnostic = Diagnostic::error(message, place("image"));
+            self.special.push(diagnostic.help("name an image; a variable in it may not be set"));
+        }
+        if let Some("bridge" | "default") = text("network_mode") {
+            let message =
+                format!("there is no common bridge: the service `{name}` is put on the project's default network");
+            self.special.push(Diagnostic::warning(message, place("network_mode")).help("remove `network_mode`"));
         }
         if let Some(logging) = service.get("logging")
             && let Some(driver) = logging.get("driver")

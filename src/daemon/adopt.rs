@@ -61,7 +61,7 @@ async fn resume_networks(state: &State, parts: &super::Parts) {
 /// Takes over one container.
 async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<Adopted>) {
     let parts = state.parts().clone();
-    let known_exit = record.exit;
+    let known_exit = record.runs.exit;
     let (mut entry, next) = revive(record, adopted.as_ref().map(|adopted| &adopted.status), super::now_ns());
     let spec = Arc::clone(&entry.spec);
     let mut inputs = Vec::new();
@@ -94,7 +94,7 @@ async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<A
     }
     if let Some(exit) = entry.last_exit
         && Some(exit) != known_exit
-        && let Err(error) = parts.engine.update_record(&spec.id, |record| record.exit = Some(exit))
+        && let Err(error) = parts.engine.update_runs(&spec.id, |runs| runs.exit = Some(exit))
     {
         tracing::warn!(%error, "a container's record could not be kept");
     }
@@ -115,12 +115,13 @@ enum Next {
 /// Returns a container as its record and its shim tell of it. Pure.
 fn revive(record: ContainerRecord, shim: Option<&ShimStatus>, now_ns: i64) -> (Entry, Next) {
     let spec = Arc::new(record.spec);
-    let ran = record.started_ns.is_some_and(|started| record.exit.is_none_or(|exit| exit.finished_ns < started));
-    let replica = Replica::with_past(Settings::of(&spec), record.restarts, record.stopped_by_user);
+    let ran =
+        record.runs.started_ns.is_some_and(|started| record.runs.exit.is_none_or(|exit| exit.finished_ns < started));
+    let replica = Replica::with_past(Settings::of(&spec), record.runs.restarts, record.runs.stopped_by_user);
     let mut entry = Entry::new(spec, record.created_ns);
-    entry.started_ns = record.started_ns;
-    entry.last_exit = record.exit;
-    entry.error = record.error;
+    entry.started_ns = record.runs.started_ns;
+    entry.last_exit = record.runs.exit;
+    entry.error = record.runs.error;
     let next = match shim {
         Some(status) if status.started_ns.is_some() => {
             entry.replica = replica;
@@ -137,7 +138,7 @@ fn revive(record: ContainerRecord, shim: Option<&ShimStatus>, now_ns: i64) -> (E
                 entry.last_exit = Some(ExitStatus { code: KILLED, oom_killed: false, finished_ns: now_ns });
             }
             // Unless the user stopped it, it may also have been between two tries of its policy.
-            let wanted = entry.started_ns.is_some() && entry.error.is_empty() && !record.stopped_by_user;
+            let wanted = entry.started_ns.is_some() && entry.error.is_empty() && !record.runs.stopped_by_user;
             entry.replica = match entry.last_exit {
                 Some(exit) => replica.ended(exit.code),
                 None => replica,
@@ -156,6 +157,7 @@ const KILLED: i32 = 137;
 mod tests {
     use super::*;
     use crate::daemon::fixture;
+    use crate::engine::Runs;
     use crate::spec::{ContainerSpec, RestartPolicy};
 
     const EXIT: ExitStatus = ExitStatus { code: 3, oom_killed: false, finished_ns: 20 };
@@ -165,33 +167,29 @@ mod tests {
             version: 1,
             spec: ContainerSpec { restart, ..fixture::container() },
             created_ns: 1,
-            started_ns: Some(10),
-            exit: None,
-            restarts: 4,
-            stopped_by_user: false,
-            error: String::new(),
+            runs: Runs { started_ns: Some(10), restarts: 4, ..Runs::default() },
         }
     }
 
     #[track_caller]
-    fn check(record: ContainerRecord, shim: Option<ShimStatus>, next: Next, word: &str, restarts: u32) -> Entry {
-        let (entry, found) = revive(record, shim.as_ref(), 99);
+    fn check(record: ContainerRecord, shim: Option<&ShimStatus>, next: Next, word: &str, restarts: u32) -> Entry {
+        let (entry, found) = revive(record, shim, 99);
         assert_eq!((found, entry.word(), entry.replica.restarts()), (next, word, restarts));
         entry
     }
 
-    fn shim(pid: Option<u32>, exit: Option<ExitStatus>) -> Option<ShimStatus> {
-        Some(ShimStatus { pid, started_ns: Some(10), exit, bound: Vec::new() })
+    fn shim(pid: Option<u32>, exit: Option<ExitStatus>) -> ShimStatus {
+        ShimStatus { pid, started_ns: Some(10), exit, bound: Vec::new() }
     }
 
     #[test]
     fn a_container_that_runs_on_keeps_its_past() {
         let mut stopped = record(RestartPolicy::Always);
-        stopped.stopped_by_user = true;
-        let entry = check(stopped, shim(Some(7), None), Next::Adopt { exit: None }, "created", 4);
+        stopped.runs.stopped_by_user = true;
+        let entry = check(stopped, Some(&shim(Some(7), None)), Next::Adopt { exit: None }, "created", 4);
         assert!(entry.replica.is_stopped_by_user(), "its stop was under way: it is not started again");
         let exit = Some(EXIT);
-        let entry = check(record(RestartPolicy::No), shim(None, exit), Next::Adopt { exit }, "created", 4);
+        let entry = check(record(RestartPolicy::No), Some(&shim(None, exit)), Next::Adopt { exit }, "created", 4);
         assert_eq!((entry.finished_ns, entry.last_exit), (Some(20), exit));
     }
 
@@ -206,7 +204,7 @@ mod tests {
             let entry = check(record(policy), None, next, "exited", 4);
             assert_eq!(entry.last_exit.map(|exit| (exit.code, exit.finished_ns)), Some((137, 99)));
             let mut waiting = record(policy);
-            waiting.exit = Some(EXIT);
+            waiting.runs.exit = Some(EXIT);
             let entry = check(waiting, None, next, "exited", 4);
             assert_eq!(entry.last_exit, Some(EXIT), "it was between two tries");
         }
@@ -215,19 +213,18 @@ mod tests {
     #[test]
     fn what_was_stopped_or_never_ran_stays_so() {
         let mut stopped = record(RestartPolicy::Always);
-        stopped.exit = Some(EXIT);
-        stopped.stopped_by_user = true;
+        stopped.runs.exit = Some(EXIT);
+        stopped.runs.stopped_by_user = true;
         check(stopped, None, Next::Rest, "exited", 4);
         let mut refused = record(RestartPolicy::Always);
-        refused.exit = Some(EXIT);
-        refused.error = "no such command".to_owned();
+        refused.runs.exit = Some(EXIT);
+        refused.runs.error = "no such command".to_owned();
         check(refused.clone(), None, Next::Rest, "exited", 4);
-        refused.started_ns = None;
+        refused.runs.started_ns = None;
         let entry = check(refused, None, Next::Rest, "created", 4);
         assert_eq!((entry.finished_ns, entry.error.as_str()), (None, "no such command"));
-        let fresh = ContainerRecord { started_ns: None, restarts: 0, ..record(RestartPolicy::Always) };
-        let unstarted = Some(ShimStatus::default());
-        check(fresh.clone(), unstarted, Next::Rest, "created", 0);
+        let fresh = ContainerRecord { runs: Runs::default(), ..record(RestartPolicy::Always) };
+        check(fresh.clone(), Some(&ShimStatus::default()), Next::Rest, "created", 0);
         check(fresh, None, Next::Rest, "created", 0);
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Parts;
-use crate::engine::{Bound, Shim, ShimFds, ShimNotice, StartError, Upstream};
+use crate::engine::{Bound, Shim, ShimError, ShimFds, ShimNotice, StartError, Upstream};
 use crate::host::HostError;
 use crate::net::Record;
 use crate::spec::{ContainerSpec, NetworkSpec};
@@ -149,7 +149,9 @@ async fn prepare(
         Ok(bound) => Ok(Sandbox { shim, netns, bound }),
         Err(error) => {
             shim.shutdown().await;
-            Err(HostError::new(error))
+            let taken = matches!(&error, ShimError::Publish(failure) if failure.errno == nix::libc::EADDRINUSE);
+            let error = HostError::new(error);
+            Err(if taken { error.hint("stop what holds it, or publish another port") } else { error })
         }
     }
 }

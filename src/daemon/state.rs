@@ -12,7 +12,7 @@ use super::Parts;
 use super::container::{Entry, Reply, label_of};
 use super::launch::{self, Launch, Launched, Namespace};
 use super::presence::Presence;
-use crate::engine::{ContainerRecord, ExitStatus, Probe, ShimNotice};
+use crate::engine::{ExitStatus, Probe, Runs, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
 use crate::ids::{ContainerId, NetworkName, ProjectName};
@@ -183,14 +183,14 @@ impl State {
     }
 
     /// Changes a container's durable record; a failure costs memory of the past, no more.
-    fn record(&self, id: &ContainerId, change: impl FnOnce(&mut ContainerRecord)) {
-        if let Err(error) = self.parts.engine.update_record(id, change) {
+    fn record(&self, id: &ContainerId, change: impl FnOnce(&mut Runs)) {
+        if let Err(error) = self.parts.engine.update_runs(id, change) {
             tracing::warn!(%error, "a container's record could not be kept");
         }
     }
 
     fn record_exit(&self, id: &ContainerId, status: ExitStatus) {
-        self.record(id, |record| record.exit = Some(status));
+        self.record(id, |runs| runs.exit = Some(status));
     }
 
     /// When times of probes begin, nanoseconds since 1970.
@@ -225,7 +225,7 @@ impl State {
         let commands = entry.replica.step(input, now);
         let stopped = entry.replica.is_stopped_by_user();
         if stopped != before {
-            self.record(id, |record| record.stopped_by_user = stopped);
+            self.record(id, |runs| runs.stopped_by_user = stopped);
         }
         for command in commands {
             self.carry_out(id, &command);
@@ -319,10 +319,10 @@ impl State {
                 for warning in launched.warnings {
                     tracing::warn!(container = entry.spec.name, "{warning}");
                 }
-                self.record(id, |record| {
-                    record.started_ns = Some(started_ns);
-                    record.restarts = restarts;
-                    record.error = String::new();
+                self.record(id, |runs| {
+                    runs.started_ns = Some(started_ns);
+                    runs.restarts = restarts;
+                    runs.error = String::new();
                 });
                 let Some(entry) = self.containers.get_mut(id) else { return };
                 for reply in entry.starting.drain(..) {
@@ -350,9 +350,9 @@ impl State {
                 }
                 self.step(id, lifecycle::Input::StartFailed { code });
                 if self.containers.get(id).is_some_and(|e| e.replica.is_at_rest()) {
-                    self.record(id, |record| {
-                        record.exit = Some(status);
-                        record.error = why;
+                    self.record(id, |runs| {
+                        runs.exit = Some(status);
+                        runs.error = why;
                     });
                 }
             }

@@ -66,17 +66,6 @@ impl Engine {
         if self.inner.prepared.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // Programs in there may be set-user-id, of a root that is not the host's: nobody else gets in.
-        for name in ["containers", "trash", "logs"] {
-            let at = self.inner.config.paths.root.join(name);
-            make_dir(&at)?;
-            let private = fs::Permissions::from_mode(0o700);
-            fs::set_permissions(&at, private).map_err(|source| EngineError::File {
-                doing: "set the permissions of",
-                path: at,
-                source,
-            })?;
-        }
         make_dir(&self.mount_point())?;
         let base = self.base_layer();
         for name in ["dev", "proc", "sys", "etc"] {
@@ -110,7 +99,7 @@ impl Engine {
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
         if let Ok(record) = record::load(&folder) {
-            self.remove_cgroups(&self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
+            self.remove_cgroups(self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
         }
         remove_all(&self.run_dir(id))?;
         // What is not deleted when this daemon ends, the next one deletes.
@@ -126,30 +115,15 @@ impl Engine {
         let path = bundle.pointer("/linux/cgroupsPath").and_then(serde_json::Value::as_str).map(Path::new);
         let Some(parent) = path.and_then(Path::parent).and_then(Path::to_str) else { return Ok(()) };
         let hierarchies = self.inner.hierarchies.clone();
-        self.remove_cgroups(&Cgroup::new(hierarchies, parent, id.as_str()), parent).await
+        self.remove_cgroups(Cgroup::new(hierarchies, parent, id.as_str()), parent).await
     }
 
     /// Removes the folder of a container whose creation did not end.
     pub fn discard(&self, id: &ContainerId) -> Result<(), EngineError> {
-        match self.move_away(&self.container_dir(id), id)? {
-            Some(aside) => remove_all(&aside),
-            None => Ok(()),
-        }
+        self.inner.trash.discard(&self.container_dir(id)).map_err(EngineError::Trash)
     }
 
-    /// Moves a container's folder into the trash; returns where it is now.
-    fn move_away(&self, folder: &Path, id: &ContainerId) -> Result<Option<PathBuf>, EngineError> {
-        let trash = self.inner.config.paths.root.join("trash");
-        make_dir(&trash)?;
-        let aside = trash.join(format!("{}-{}", id.short(), now_ns()));
-        match fs::rename(folder, &aside) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(EngineError::File { doing: "move away", path: folder.to_owned(), source }),
-            Ok(()) => Ok(Some(aside)),
-        }
-    }
-
-    async fn remove_cgroups(&self, cgroup: &Cgroup, parent: &str) -> Result<(), EngineError> {
+    async fn remove_cgroups(&self, cgroup: Cgroup, parent: &str) -> Result<(), EngineError> {
         const DEADLINE: Duration = Duration::from_secs(5);
         let started = std::time::Instant::now();
         let mut pause = Duration::from_micros(200);

@@ -393,7 +393,7 @@ fn bury(engine: &Engine, id: &ContainerId) {
     let kept = std::fs::read(engine.run_dir(id).join("exit.json"));
     let exit: Option<ExitStatus> = kept.ok().and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(exit) = exit
-        && let Err(err) = engine.update_record(id, |record| record.exit = Some(exit))
+        && let Err(err) = engine.update_runs(id, |runs| runs.exit = Some(exit))
     {
         tracing::warn!("the exit status of {} is lost: {err}", id.short());
     }

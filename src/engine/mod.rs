@@ -43,7 +43,7 @@ pub use handle::{Shim, ShimError};
 pub use protocol::{
     AttachRequest, Bound, ExecOutput, ExecRequest, ExitStatus, Probe, PublishFailure, ShimStatus, Started, Upstream,
 };
-pub use record::ContainerRecord;
+pub use record::{ContainerRecord, Runs};
 pub use shim::shim_main;
 
 use crate::ids::ContainerId;

@@ -218,6 +218,15 @@ struct DockerEntry {
     layers: Option<Vec<String>>,
 }
 
+/// Returns the error of reading a header: the reader of tar files quotes what it found, which may
+/// be anything.
+fn no_archive(path: &Path, err: io::Error) -> ImageError {
+    if err.raw_os_error().is_some() || err.kind() == io::ErrorKind::UnexpectedEof {
+        return ImageError::io("read", path)(err);
+    }
+    ImageError::invalid(path.display().to_string(), "it is no tar archive, or a damaged one")
+}
+
 impl Files {
     fn open(path: &Path, aside: &Path) -> Result<Self, ImageError> {
         if path.is_dir() {
@@ -239,7 +248,7 @@ impl Files {
         let (mut entries, mut links) = (HashMap::new(), HashMap::new());
         let mut archive = tar::Archive::new(File::open(&file).map_err(failed())?);
         for entry in archive.entries_with_seek().map_err(failed())? {
-            let entry = entry.map_err(failed())?;
+            let entry = entry.map_err(|err| no_archive(path, err))?;
             let name = clean(&entry.path().map_err(failed())?);
             match entry.header().entry_type() {
                 kind if kind.is_symlink() || kind.is_hard_link() => {

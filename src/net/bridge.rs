@@ -85,7 +85,7 @@ pub(super) async fn remove(router: &Router, network: &NetworkName, bridge: Optio
     let bridge = match bridge {
         Some(bridge) => Some(bridge),
         None => {
-            let standing = observe(router).await?.bridges;
+            let standing = observe(router)?.bridges;
             standing.into_iter().find(|bridge| bridge.network.as_ref() == Some(network)).map(|bridge| bridge.name)
         }
     };
@@ -97,7 +97,7 @@ pub(super) async fn remove(router: &Router, network: &NetworkName, bridge: Optio
 
 /// Removes all links of a group and their places in the ruleset.
 pub(super) async fn remove_group(router: &Router, group: u32) -> io::Result<()> {
-    let bridges = observe(router).await?.bridges;
+    let bridges = observe(router)?.bridges;
     delete(router, messages::delete_group(group)).await?;
     for bridge in bridges.iter().filter(|bridge| bridge.group == group) {
         lock(&router.bridges).remove(&bridge.name);
@@ -115,12 +115,17 @@ pub(super) async fn delete(router: &Router, message: LinkMessage) -> io::Result<
 }
 
 /// Returns what stands in the router namespace.
-pub(super) async fn observe(router: &Router) -> io::Result<ObservedNet> {
-    let links: Vec<LinkMessage> = {
-        let _alone = router.listing.lock().await;
-        router.links.link().get().execute().try_collect().await.map_err(io_error)?
-    };
-    let links: Vec<messages::LinkFacts> = links.iter().map(messages::facts).collect();
+///
+/// Not by the asynchronous connection: the kernel refuses (EBUSY) a second list on a socket that
+/// is not done with the first, and two tasks may well ask at the same time.
+pub(super) fn observe(router: &Router) -> io::Result<ObservedNet> {
+    let links: Vec<messages::LinkFacts> = netlink::dump(&mut lock(&router.route), messages::get_links())?
+        .iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(messages::facts(link)),
+            _ => None,
+        })
+        .collect();
     let name = |index: u32| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
     let of = |kind: InfoKind| links.iter().filter(move |link| link.kind == Some(kind.clone()));
     Ok(ObservedNet {

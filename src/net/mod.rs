@@ -231,6 +231,12 @@ impl Net {
         Ok(())
     }
 
+    /// Makes sure that the uplink stands, and with it [`Net::host_address`].
+    pub async fn ensure_way_out(&self) -> Result<(), NetError> {
+        let router = self.router().await?;
+        self.ensure_uplink(&router, None).await
+    }
+
     /// As [`Net::ensure_network`], but a network that was in order a moment ago is taken to be so
     /// still: fifty containers that start together need not look fifty times.
     pub async fn ensure_network_lately(&self, spec: &NetworkSpec) -> Result<(), NetError> {
@@ -238,12 +244,6 @@ impl Net {
             .get(&spec.name)
             .is_some_and(|standing| standing.spec == *spec && standing.checked.elapsed() < LATELY);
         if known { Ok(()) } else { self.ensure_network(spec).await }
-    }
-
-    /// Makes sure that the uplink stands, and with it [`Net::host_address`].
-    pub async fn ensure_way_out(&self) -> Result<(), NetError> {
-        let router = self.router().await?;
-        self.ensure_uplink(&router, None).await
     }
 
     /// Removes a network; one that is gone already is fine.
@@ -346,7 +346,7 @@ impl Net {
             Some(sockets) => sockets,
             None => run_in(Place::In(netns), dns::Sockets::open).map_err(failed)?,
         };
-        self.inner.dns.serve(id, sockets, networks, upstream).map_err(failed)
+        self.inner.dns.serve(id, sockets, networks, upstream, netns).map_err(failed)
     }
 
     /// Stops to answer inside a container and closes its sockets.
@@ -389,7 +389,7 @@ impl Net {
     pub async fn observe(&self) -> Result<ObservedNet, NetError> {
         let Some(router) = self.opened() else { return Ok(ObservedNet::default()) };
         let failed = |source| NetError::Namespace { action: "list the links of the router namespace", source };
-        bridge::observe(&router).await.map_err(failed)
+        bridge::observe(&router).map_err(failed)
     }
 
     /// Removes everything: DNS, the router namespace with all links, the uplink and the host's rules.

@@ -25,8 +25,6 @@ pub(super) struct Router {
     pub(super) namespace: OwnedFd,
     /// Links are made, changed and listed with this.
     pub(super) links: Handle,
-    /// Held while all links are listed: the kernel refuses a second dump on a socket with EBUSY.
-    pub(super) listing: tokio::sync::Mutex<()>,
     /// Addresses and routes, several in one system call.
     pub(super) route: Mutex<Socket>,
     netfilter: Mutex<Socket>,
@@ -97,7 +95,6 @@ impl Router {
         Self {
             namespace,
             links,
-            listing: tokio::sync::Mutex::new(()),
             route: Mutex::new(route),
             netfilter: Mutex::new(netfilter),
             table,

@@ -69,8 +69,8 @@ fn exec_gives_a_terminal_when_there_is_one() {
     command.current_dir(world.folder()).envs(environment.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let output = run(&mut command, SOON);
     assert_eq!(output.code, Some(9), "{output}");
-    // script(1) may show the end of its own input before it.
-    assert!(output.stdout.trim().ends_with("33 123"), "{output}");
+    // script(1) may show the end of its own input before or after it.
+    assert!(output.stdout.contains("33 123"), "{output}");
 }
 
 #[test]
@@ -98,10 +98,12 @@ services:
     };
     becomes("lines", &3, || logs(&[]).lines().count());
     assert!(logs(&[]).lines().all(|line| line.contains("app-1") && line.contains(" | ")), "{}", logs(&[]));
-    assert_eq!(logs(&["--no-log-prefix", "--tail", "1"]), "three\n");
+    // The two streams are two pipes: which line is the last is not settled.
+    let last = logs(&["--no-log-prefix", "--tail", "1"]);
+    assert!(last == "three\n" || last == "two\n", "{last:?}");
     let stamped = logs(&["--no-log-prefix", "-t", "--tail", "1"]);
     let (time, text) = stamped.trim().split_once(' ').unwrap();
-    assert_eq!(text, "three");
+    assert_eq!(format!("{text}\n"), last);
     time.parse::<jiff::Timestamp>().unwrap();
 
     let mut follow = world.start(&["logs", "-f", "--no-color"]);

@@ -1,6 +1,8 @@
 //! What a container may see and do.
 
-use crate::support::World;
+use std::process::Command;
+
+use crate::support::{SOON, World, eventually};
 
 #[test]
 fn a_read_only_root_refuses_writes_but_not_on_tmpfs() {
@@ -175,4 +177,26 @@ services:
     }
     let logs = world.stack(&["logs", "--no-log-prefix"]).ok();
     assert!(logs.contains("/var\nargs: one two words"), "{logs}");
+}
+
+#[test]
+fn mask_and_open_files_of_who_starts_the_engine_stay_outside() {
+    let world = World::with("services: {app: {image: busybox, command: sleep 1000, user: app}}");
+    // The one that imported the image.
+    eventually("the engine leaves", SOON, || (!world.run_folder().join("stack.sock").exists()).then_some(()));
+    let up = world.command(&["up", "-d"]);
+    let lock = world.folder().join("lock");
+    let script = format!("umask 077; exec 9>{}; flock 9; \"$@\"", lock.display());
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh"]).arg(up.get_program()).args(up.get_args());
+    command.current_dir(up.get_current_dir().expect("the project's folder")).env_clear();
+    command.envs(up.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    assert!(command.output().expect("a shell").status.success());
+    assert_eq!(world.sh("app", "cat /etc/hosts /etc/resolv.conf | grep -c 127.0.0.1"), "2");
+    assert_eq!(world.sh("app", "ls /proc/self/fd | wc -l"), "4");
+    let free = Command::new("flock").arg("-n").arg(&lock).arg("true").status().expect("flock(1)");
+    assert!(free.success(), "the engine holds a lock of its caller");
+    let mut enter = Command::new("setpriv");
+    enter.args(["--reuid=65534", "--clear-groups", "ls"]).arg(world.root().join("projects"));
+    assert!(!enter.output().expect("setpriv(1)").status.success(), "records hold secrets");
 }

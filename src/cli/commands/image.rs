@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::images::short_id;
-use crate::api::client::escape;
+use crate::api::client::{ClientError, escape};
 use crate::api::{ImageSummary, ImportRequest, LoadRequest, PullRequest};
 use crate::cli::context::{Context, block_on, now, print};
 use crate::cli::error::{Error, Result};
@@ -111,7 +111,15 @@ pub(crate) fn run(context: &Context, args: &ImageArgs) -> Result<()> {
         }
         ImageCommand::Ls { format, quiet, no_trunc } => list(context, format, *quiet, *no_trunc),
         ImageCommand::Rm { references } => each(context, references, async |client, reference| {
-            client.delete(&format!("/v1/images/{}", escape(reference))).await?;
+            if let Err(error) = client.delete(&format!("/v1/images/{}", escape(reference))).await {
+                // Who removes does not want to fetch.
+                return Err(match error {
+                    ClientError::Api { error, .. } if error.message.starts_with("there is no image") => {
+                        Error::user(error.message).hint("`stack image ls` lists them")
+                    }
+                    error => error.into(),
+                });
+            }
             print(&format!("Removed: {reference}\n"))
         }),
         ImageCommand::Inspect { references } => {

@@ -34,6 +34,8 @@ pub(crate) struct Reporter {
     palette: Palette,
     hide_pulls: bool,
     block: Block,
+    /// What was last said of each resource: nothing is said twice.
+    said: HashMap<Resource, (Status, String)>,
     began: Instant,
     last_drawn: Instant,
     /// Lines of the block on the screen, above the cursor.
@@ -49,6 +51,7 @@ impl Reporter {
             palette: ui.err,
             hide_pulls: ui.hide_pulls,
             block: Block { title: title.to_owned(), ..Block::default() },
+            said: HashMap::new(),
             began: now,
             last_drawn: now,
             on_screen: 0,
@@ -60,6 +63,10 @@ impl Reporter {
         if self.hide_pulls && matches!(resource, Resource::Image(_)) && status != Status::Error {
             return;
         }
+        if !news(self.said.get(resource), status, detail) {
+            return;
+        }
+        self.said.insert(resource.clone(), (status, detail.to_owned()));
         match self.mode {
             Progress::Live => {
                 self.block.update(resource, status, detail, self.began.elapsed());
@@ -204,6 +211,16 @@ impl Row {
             (detail, room) => format!("  {}", truncate(detail, room)),
         };
         format!(" {mark} {name}{name_gap}{word}{status_gap}{}{detail}", palette.dim(&time))
+    }
+}
+
+/// Tells whether a change says more than what was said before: several steps may be one to the
+/// user, and what failed is not also skipped.
+fn news(before: Option<&(Status, String)>, status: Status, detail: &str) -> bool {
+    match before {
+        Some((Status::Error, _)) if status == Status::Skipped => false,
+        Some((said, why)) => (*said, why.as_str()) != (status, detail),
+        None => true,
     }
 }
 

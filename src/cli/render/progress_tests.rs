@@ -22,6 +22,19 @@ fn draw(block: &Block, width: usize, height: Option<usize>) -> String {
 }
 
 #[test]
+fn nothing_is_said_twice_and_a_failure_stays_one() {
+    fn check(before: Status, after: Status, expected: bool) {
+        assert_eq!(news(Some(&(before, String::new())), after, ""), expected, "{before:?} {after:?}");
+    }
+    check(Status::Creating, Status::Creating, false);
+    check(Status::Creating, Status::Created, true);
+    check(Status::Error, Status::Skipped, false);
+    check(Status::Error, Status::Starting, true);
+    assert!(news(None, Status::Skipped, ""));
+    assert!(news(Some(&(Status::Pulling, "1/2".to_owned())), Status::Pulling, "2/2"));
+}
+
+#[test]
 fn a_block_shows_each_step_with_its_time() {
     assert_snapshot!(draw(&block(), 80, None), @r"
     [+] up 1/3

@@ -55,8 +55,8 @@ impl Binder<'_> {
             stdin_open: flag(node, "stdin_open"),
             read_only: flag(node, "read_only"),
             privileged: flag(node, "privileged"),
-            cap_add: capabilities(node, "cap_add"),
-            cap_drop: capabilities(node, "cap_drop"),
+            cap_add: self.capabilities(node, "cap_add"),
+            cap_drop: self.capabilities(node, "cap_drop"),
             security_opt: texts(node, "security_opt"),
             resources: self.resources(node),
             ulimits: self.ulimits(node),
@@ -252,6 +252,20 @@ impl Binder<'_> {
         number
     }
 
+    fn capabilities(&mut self, node: &Node, key: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for item in node.get(key).and_then(Node::as_list).unwrap_or_default() {
+            let Some(text) = item.as_text() else { continue };
+            let upper = text.to_uppercase();
+            let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
+            if !CAPABILITIES.contains(&name) {
+                self.error(item, format!("{text:?} is not a capability"));
+            }
+            names.push(name.to_owned());
+        }
+        names
+    }
+
     fn resources(&mut self, node: &Node) -> Resources {
         let section = |kind: &str| node.get("deploy")?.get("resources")?.get(kind);
         let limits = section("limits");
@@ -384,11 +398,6 @@ fn bytes(node: &Node, key: &str) -> Option<u64> {
     u64::try_from(number).ok().filter(|n| *n > 0)
 }
 
-fn capabilities(node: &Node, key: &str) -> Vec<String> {
-    let upper = texts(node, key).into_iter().map(|name| name.to_uppercase());
-    upper.map(|name| name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name)).collect()
-}
-
 fn port_range(text: &str) -> Option<PortRange> {
     let (low, high) = text.split_once('-').unwrap_or((text, text));
     let (start, end) = (low.parse().ok()?, high.parse().ok()?);
@@ -491,3 +500,49 @@ fn signal_number(text: &str) -> Option<i32> {
     }
     format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)
 }
+
+/// Names of capabilities without `CAP_`, by number (`capabilities(7)`), and what stands for all.
+const CAPABILITIES: [&str; 42] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "ALL",
+];

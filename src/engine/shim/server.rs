@@ -78,7 +78,7 @@ fn settle() {
         Resource::Nproc,
         Resource::Locks,
     ] {
-        let _ = setrlimit(resource, no_limit.clone());
+        let _ = setrlimit(resource, no_limit);
     }
     let _ = setrlimit(Resource::Stack, Rlimit { current: Some(STACK), maximum: None });
     let files = getrlimit(Resource::Nofile);

@@ -97,6 +97,8 @@ async fn wrong_files_are_explained() {
     let error = text(store.load(&plain).await.unwrap_err());
     assert!(error.starts_with("/plain.tar is not what it should be: it is no image archive"), "{error}");
     let junk = world.write("junk", &[b'x'; 4096]);
+    let error = text(store.load(&junk).await.unwrap_err());
+    assert_eq!(error, "/junk is not what it should be: it is no tar archive, or a damaged one");
     assert!(text(store.import(&junk, "x", &[]).await.unwrap_err()).contains("the tar stream is damaged"));
     let xz = world.write("a.xz", b"\xfd7zXZ\x00 and more");
     assert!(text(store.import(&xz, "x", &[]).await.unwrap_err()).contains("xz is not supported"));

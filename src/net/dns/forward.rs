@@ -1,4 +1,5 @@
-//! Questions for somebody else: the host's resolvers, asked from the host's namespace.
+//! Questions for somebody else: the host's resolvers, asked from the host's namespace, or those of
+//! a container's own, asked from within.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,11 +34,12 @@ fn resolvers(text: &str) -> Vec<IpAddr> {
 }
 
 /// Returns the first resolver's answer to a packet, byte for byte; `None` when none answered.
-pub(super) async fn ask(host: Option<&OwnedFd>, upstream: &[IpAddr], packet: &[u8], datagram: bool) -> Option<Vec<u8>> {
+/// It is asked in the namespace `from`, else in the process's own.
+pub(super) async fn ask(from: Option<&OwnedFd>, upstream: &[IpAddr], packet: &[u8], datagram: bool) -> Option<Vec<u8>> {
     for resolver in upstream.iter().take(RESOLVERS) {
         let server = SocketAddr::new(*resolver, PORT);
         let attempt =
-            async { if datagram { by_udp(host, server, packet).await } else { by_tcp(host, server, packet).await } };
+            async { if datagram { by_udp(from, server, packet).await } else { by_tcp(from, server, packet).await } };
         match timeout(PATIENCE, attempt).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(err)) => tracing::debug!(%server, %err, "a resolver could not be asked"),
@@ -47,10 +49,10 @@ pub(super) async fn ask(host: Option<&OwnedFd>, upstream: &[IpAddr], packet: &[u
     None
 }
 
-async fn by_udp(host: Option<&OwnedFd>, server: SocketAddr, packet: &[u8]) -> io::Result<Vec<u8>> {
+async fn by_udp(from: Option<&OwnedFd>, server: SocketAddr, packet: &[u8]) -> io::Result<Vec<u8>> {
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // A fresh port for each question: answers cannot be guessed.
-    let socket = on_host(host, || std::net::UdpSocket::bind((any, 0)))?;
+    let socket = within(from, || std::net::UdpSocket::bind((any, 0)))?;
     socket.set_nonblocking(true)?;
     let socket = UdpSocket::from_std(socket)?;
     socket.connect(server).await?;
@@ -68,8 +70,8 @@ async fn by_udp(host: Option<&OwnedFd>, server: SocketAddr, packet: &[u8]) -> io
     }
 }
 
-async fn by_tcp(host: Option<&OwnedFd>, server: SocketAddr, packet: &[u8]) -> io::Result<Vec<u8>> {
-    let socket = on_host(host, || if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() })?;
+async fn by_tcp(from: Option<&OwnedFd>, server: SocketAddr, packet: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = within(from, || if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() })?;
     let mut stream = socket.connect(server).await?;
     let length = u16::try_from(packet.len()).map_err(io::Error::other)?;
     stream.write_all(&[&length.to_be_bytes(), packet].concat()).await?;
@@ -82,10 +84,10 @@ async fn by_tcp(host: Option<&OwnedFd>, server: SocketAddr, packet: &[u8]) -> io
     Ok(answer)
 }
 
-fn on_host<T: Send>(host: Option<&OwnedFd>, open: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    match host {
+fn within<T: Send>(from: Option<&OwnedFd>, open: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    match from {
         None => open(),
-        Some(host) => run_in(Place::In(host.as_fd()), open),
+        Some(namespace) => run_in(Place::In(namespace.as_fd()), open),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -50,6 +50,9 @@ struct Client {
     shared: Arc<Shared>,
     networks: Vec<NetworkName>,
     upstream: Vec<IpAddr>,
+    /// The container's namespace, from which resolvers of its own are asked: they may be containers
+    /// themselves, or a program of its own on loopback.
+    inside: Option<OwnedFd>,
     in_flight: Arc<Semaphore>,
 }
 
@@ -115,18 +118,21 @@ impl Dns {
         Self { shared: Arc::new(shared), serving: Mutex::default() }
     }
 
-    /// Serves a container until [`Dns::stop`].
+    /// Serves a container until [`Dns::stop`]. Questions for others go to `upstream`, asked from
+    /// `netns`; where there are none, to the host's resolvers, asked from the host.
     pub(in crate::net) fn serve(
         &self,
         id: &ContainerId,
         sockets: Sockets,
         networks: Vec<NetworkName>,
         upstream: Vec<IpAddr>,
+        netns: BorrowedFd<'_>,
     ) -> io::Result<()> {
+        let inside = if upstream.is_empty() { None } else { Some(netns.try_clone_to_owned()?) };
         let udp = UdpSocket::from_std(sockets.udp)?;
         let tcp = TcpListener::from_std(sockets.tcp)?;
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
-        let client = Arc::new(Client { shared: Arc::clone(&self.shared), networks, upstream, in_flight });
+        let client = Arc::new(Client { shared: Arc::clone(&self.shared), networks, upstream, inside, in_flight });
         let task = tokio::spawn(async move {
             let udp = Arc::new(udp);
             tokio::join!(datagrams(&udp, &client), connections(&tcp, &client));
@@ -195,7 +201,8 @@ impl Client {
         if upstream.is_empty() {
             return refusal;
         }
-        match forward::ask(self.shared.host.as_ref(), upstream, packet, datagram).await {
+        let from = self.inside.as_ref().or(self.shared.host.as_ref());
+        match forward::ask(from, upstream, packet, datagram).await {
             Some(answer) => answer,
             None => server_failure(refusal),
         }
@@ -218,6 +225,8 @@ async fn datagrams(socket: &Arc<UdpSocket>, client: &Arc<Client>) {
             tracing::warn!(%err, "a container's DNS socket failed");
             return;
         }
+        // Readiness alone never yields to others while questions keep coming.
+        tokio::task::coop::consume_budget().await;
         while forwards.try_join_next().is_some() {}
         // The buffer does not live across the wait, so an idle container costs none.
         let mut buffer = [0; 4096];

@@ -68,6 +68,8 @@ pub(super) async fn serve(listener: UdpSocket, address: SocketAddr, upstream: Ar
                 continue;
             }
         }
+        // Readiness alone never yields to others while datagrams keep coming.
+        tokio::task::coop::consume_budget().await;
         let mut buffer_now = lock(&buffer);
         let Ok((length, peer)) = listener.try_io(Interest::READABLE, || receive(&listener, &mut buffer_now)) else {
             continue;
@@ -135,6 +137,7 @@ async fn answers(
             Err(_) if *lock(&last) + IDLE > until => continue,
             Err(_) => return peer,
         }
+        tokio::task::coop::consume_budget().await;
         let mut buffer = lock(&buffer);
         // An error is "refused" from a container that does not listen (yet).
         let Ok(length) = socket.try_recv(&mut buffer) else { continue };

@@ -230,6 +230,51 @@ async fn networks_are_removed_and_listed_by_many_at_the_same_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_look_at_once() {
+    let world = World::new().await;
+    for number in 1..=9 {
+        world.net.ensure_network(&network(number)).await.unwrap();
+    }
+    let mut looks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let net = world.net.clone();
+        looks.spawn(async move { net.observe().await.map(|seen| seen.bridges.len()) });
+    }
+    for seen in looks.join_all().await {
+        assert_eq!(seen.unwrap(), 9);
+    }
+    world.net.teardown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resolver_may_be_a_container() {
+    let world = World::new().await;
+    let spec = network(1);
+    world.net.ensure_network(&spec).await.unwrap();
+    let web = world.guest(&spec, 10, "web").await;
+    let resolver = world.guest(&spec, 11, "pihole").await;
+    let address = resolver.endpoint.address;
+    let socket = run_in(Place::In(resolver.netns.as_fd()), || UdpSocket::bind((address, 53))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // Answers every question with one address.
+    let served = std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        let (length, from) = socket.recv_from(&mut packet).unwrap();
+        let mut answer = packet[..length].to_vec();
+        answer[2..4].copy_from_slice(&[0x81, 0x80]);
+        answer[7] = 1;
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 10, 1, 2, 3]);
+        socket.send_to(&answer, from).unwrap();
+    });
+    let networks = vec![spec.name.clone()];
+    world.net.serve_dns(&web.id, web.netns.as_fd(), networks, vec![address.into()]).await.unwrap();
+    let answer = sh(&web.netns, "busybox nslookup -type=a advertising.example 127.0.0.11");
+    assert!(answer.contains("10.1.2.3"), "{answer}");
+    served.join().unwrap();
+    world.net.teardown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ipv6_works_inside_a_network_at_once() {
     let world = World::new().await;
     let mut spec = network(1);

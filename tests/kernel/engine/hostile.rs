@@ -218,3 +218,42 @@ async fn what_the_engine_was_started_with_does_not_reach_the_container() {
     644
     ");
 }
+
+#[tokio::test]
+async fn a_full_disk_leaves_no_half_line_in_the_log() {
+    let mut world = World::new();
+    let logs = world.folder.path().join("root/logs");
+    std::fs::create_dir_all(&logs).unwrap();
+    let small = Some("size=40k");
+    nix::mount::mount(Some("tmpfs"), &logs, Some("tmpfs"), nix::mount::MsFlags::empty(), small).unwrap();
+    let spec =
+        world.spec(&["sh", "-c", "i=0; while [ $i -lt 400 ]; do echo line $i of many; sleep 0.001; i=$((i+1)); done"]);
+    let shim = world.shim(&spec).await;
+    shim.start().await.unwrap();
+    world.exited(&spec).await;
+    let text = std::fs::read_to_string(world.engine.log_path(&spec.name)).unwrap();
+    shim.shutdown().await;
+    world.engine.remove(&spec.id).await.unwrap();
+    nix::mount::umount2(&logs, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    assert!(text.len() > 20_000 && text.ends_with('\n'), "{} bytes", text.len());
+    for line in text.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|err| panic!("{err}: {line}"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_newer_engine_added_to_a_record_is_no_damage() {
+    let mut world = World::new();
+    let spec = world.spec(&["true"]);
+    world.engine.create(&spec).unwrap();
+    let path = world.engine.container_dir(&spec.id).join("record.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    record["later"] = 1.into();
+    record["spec"]["later"] = serde_json::json!({"more": []});
+    record["spec"]["resources"]["later"] = 2.into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    let (records, damaged) = world.another_engine().records();
+    assert!(damaged.is_empty(), "{damaged:?}");
+    assert_eq!(records.iter().map(|record| &record.spec).collect::<Vec<_>>(), [&spec]);
+    world.engine.remove(&spec.id).await.unwrap();
+}
