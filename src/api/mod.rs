@@ -226,6 +226,9 @@ pub struct LogsRequest {
     pub index: Option<u32>,
     /// Go on with lines as they come, also of containers that appear later.
     pub follow: bool,
+    /// Following ends when none of the containers runs or starts again (`logs -f`).
+    #[serde(default)]
+    pub until_all_ended: bool,
     /// So many last lines of each container; `None` is all.
     pub tail: Option<u64>,
     /// Not before, nanoseconds since 1970.

@@ -99,6 +99,8 @@ pub(crate) async fn run(context: &Context, client: &Client, session: Session<'_>
         context.ui.say(&format!("Attaching to {}", names.join(", ")));
     }
     let request = LogsRequest {
+        // The foreground decides itself when it is over.
+        until_all_ended: false,
         project: project.to_string(),
         services: session.attached.clone(),
         follow: true,

@@ -58,7 +58,20 @@ impl Daemon {
                 tracing::warn!(%error, "cannot follow a log");
             }
         }
+        let mut ended = request.until_all_ended && self.all_ended(&request).await;
         loop {
+            if ended {
+                // A container's end is told when its last line is in the file.
+                let rest: Vec<_> = follower.rest().collect();
+                for (writer, entries) in rest {
+                    for entry in entries {
+                        if sink.send(writer.line(entry)).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                return;
+            }
             tokio::select! {
                 // All arms are cancel-safe: a level-triggered wait, a receive, a close.
                 grown = follower.next() => match grown {
@@ -78,6 +91,7 @@ impl Daemon {
                     }
                 },
                 Some(event) = events.recv() => {
+                    ended = request.until_all_ended && is_an_end(&event) && self.all_ended(&request).await;
                     let Some((writer, since_ns)) = self.appeared(event).await else { continue };
                     if writer.is_wanted(&request) && known.insert(writer.container.clone()) {
                         let path = self.parts.engine.log_path(&writer.container);
@@ -100,6 +114,13 @@ impl Daemon {
         }
     }
 
+    /// Tells whether nothing writes to these logs any more.
+    async fn all_ended(&self, request: &LogsRequest) -> bool {
+        let containers = self.summaries(Some(ProjectName::new(request.project.as_str()))).await;
+        let mut wanted = containers.into_iter().filter(|c| Writer::of(c.clone()).is_wanted(request));
+        wanted.all(|container| matches!(container.state.as_str(), "exited" | "dead"))
+    }
+
     /// Returns the writer that an event tells of, when it may be a new container, and since when.
     async fn appeared(&self, event: Event) -> Option<(Writer, i64)> {
         let Event::Container { action: Action::Create | Action::Start, project, name, time_ns, .. } = event else {
@@ -108,6 +129,14 @@ impl Daemon {
         let containers = self.summaries(Some(project)).await;
         containers.into_iter().find(|c| c.name == name).map(|c| (Writer::of(c), time_ns))
     }
+}
+
+/// Tells whether a container has ended or is gone.
+fn is_an_end(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Container { action: Action::Die { restart_in_ms: None, .. } | Action::Stop | Action::Destroy, .. }
+    )
 }
 
 impl Writer {

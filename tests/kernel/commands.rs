@@ -113,6 +113,21 @@ services:
     // Containers that appear later are followed, too.
     world.stack(&["up", "-d", "--scale", "app=2"]).ok();
     follow.line_with("app-2");
+    // With the last container following ends, as Compose's does.
+    world.stack(&["kill"]).ok();
+    let (code, _) = follow.end(SOON);
+    assert_eq!(code, Some(0), "following ends with the last container");
+}
+
+#[test]
+fn following_a_silent_container_ends_with_it() {
+    let world = World::with("services: {app: {image: busybox, command: sleep 1000}}");
+    world.up();
+    let follow = world.start(&["logs", "-f"]);
+    // Whether it follows already or begins to only now: nothing writes any more.
+    world.stack(&["kill"]).ok();
+    let (code, _) = follow.end(SOON);
+    assert_eq!(code, Some(0));
 }
 
 #[test]

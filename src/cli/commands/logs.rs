@@ -65,6 +65,7 @@ pub(crate) fn run(context: &Context, args: &LogsArgs) -> Result<()> {
         services,
         index: Some(args.index).filter(|&i| i > 0),
         follow: args.follow,
+        until_all_ended: true,
         tail: args.tail.0,
         since_ns: moment("since", &args.since)?,
         until_ns: moment("until", &args.until)?,

@@ -71,6 +71,11 @@ impl<K: Clone> Follower<K> {
         }
     }
 
+    /// Returns the lines that are there now and were not returned yet, without waiting.
+    pub fn rest(&mut self) -> impl Iterator<Item = (K, Vec<Entry>)> + '_ {
+        self.logs.iter_mut().map(|log| (log.key.clone(), log.read_new()))
+    }
+
     /// Marks the logs in whose folders something changed.
     fn wake(&mut self, event: &Event) {
         for (index, log) in self.logs.iter().enumerate() {
