@@ -1,5 +1,7 @@
 //! Names and ids as types, so that a service name cannot be passed for a container id.
 
+pub mod reference;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -18,7 +18,7 @@
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values) |
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
 //! | [`plan`] | desired + observed -> steps; pure | `compose::model`, `graph`, `ids`, `spec` |
-//! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (trait), `event` |
+//! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (trait), `event`, `compose::model`, `ids` |
 //! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `spec`, `ids` |
 //! | [`host`] | the narrow trait `apply` needs, and `fake` for tests | `plan` (types), `spec`, `ids` |
 //! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `spec`, `ids`, `paths`, `net::publish` |
@@ -44,6 +44,8 @@
 //!
 //! - `spec` is a layer of its own: the planner must name everything and the engine must not know
 //!   the planner, so what they share is plain data.
+//! - Image references are `ids::reference`, not a part of `image`: a mistake in one is a mistake in the
+//!   file, and `compose` names its place.
 //! - Shims are copies of one pre-started server: a fork costs 0.2 ms, executing a program of this
 //!   size 2 ms, and the copies share its memory (0.3 MiB PSS each).
 //! - Rulesets are data with a small netlink encoder of our own (`net::nft`): adding a set element

@@ -19,16 +19,17 @@ mod images;
 mod ingest;
 mod install;
 mod layout;
-mod reference;
 mod registry;
 mod unpack;
 
 #[cfg(test)]
 mod tests;
 
+use crate::ids::reference;
 pub use config::{ImageConfig, ImageHealthcheck};
 pub use error::ImageError;
 pub use images::{Image, ImageStore, Removed};
+
 pub use reference::{FileSource, InvalidReference, Reference, Source, Transport, familiar};
 pub use registry::Settings;
 pub use unpack::UnpackError;

@@ -1,6 +1,6 @@
 //! One service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -13,6 +13,7 @@ use crate::compose::model::{
 use crate::compose::tree::{Map, Node, Value};
 use crate::compose::{paths, units};
 use crate::ids::ServiceName;
+use crate::ids::reference::Source;
 use crate::spec::{PortRange, Protocol, Resources, RestartPolicy};
 
 impl Binder<'_> {
@@ -27,7 +28,7 @@ impl Binder<'_> {
             first.mac_address = self.mac_address(mac);
         }
         Service {
-            image: text(node, "image"),
+            image: node.get("image").and_then(|node| self.image(node)),
             command: arguments(node, "command"),
             entrypoint: arguments(node, "entrypoint"),
             environment: environment(node),
@@ -44,7 +45,7 @@ impl Binder<'_> {
             annotations: texts_by_key(node, "annotations"),
             hostname: text(node, "hostname"),
             domainname: text(node, "domainname"),
-            container_name: text(node, "container_name"),
+            container_name: node.get("container_name").and_then(|node| self.container_name(node)),
             user: text(node, "user"),
             group_add: texts(node, "group_add"),
             working_dir: text(node, "working_dir"),
@@ -241,6 +242,27 @@ impl Binder<'_> {
                 RestartPolicy::No
             }
         }
+    }
+
+    fn image(&mut self, node: &Node) -> Option<String> {
+        let text = node.as_text()?;
+        // An empty one has a message of its own.
+        if !text.is_empty()
+            && let Err(why) = Source::parse(text, Path::new("/"))
+        {
+            self.error(node, format!("{text:?} is not the name of an image: {why}"));
+        }
+        Some(text.to_owned())
+    }
+
+    /// Docker's rule; the engine checks it again.
+    fn container_name(&mut self, node: &Node) -> Option<String> {
+        let text = node.as_text()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if !text.chars().all(plain) || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || text.len() > 200 {
+            self.error(node, format!("{text:?} is not a container name: letters, digits and _ . - after the first"));
+        }
+        Some(text.to_owned())
     }
 
     fn signal(&mut self, node: &Node) -> Option<i32> {

@@ -632,6 +632,20 @@ secrets: {s: {file: ./s}}
 }
 
 #[test]
+fn names_that_no_image_or_container_can_have() {
+    let text = "services:\n  a: {image: Redis, container_name: a b}\n  b: {image: 'x:y z'}\n  c: {image: 'oci:dir', container_name: c.1}\n";
+    let said = diagnose_running(text);
+    for expected in [
+        "stack.yml:2:14 `Redis` error: \"Redis\" is not the name of an image: ",
+        "stack.yml:2:37 `a b` error: \"a b\" is not a container name: ",
+        "stack.yml:3:14 `'x:y z'` error: \"x:y z\" is not the name of an image: ",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    assert!(!said.contains("stack.yml:4"), "{said}");
+}
+
+#[test]
 fn what_cannot_run() {
     let text = r#"services:
   a: {build: .}

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::ids::Digest;
+use super::Digest;
 
 /// Registry of references that name none.
-pub(super) const DEFAULT_REGISTRY: &str = "docker.io";
+pub(crate) const DEFAULT_REGISTRY: &str = "docker.io";
 
 /// Where an image comes from, as named by a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,7 +212,7 @@ pub fn familiar(canonical: &str) -> String {
 }
 
 /// Tells whether a registry (`host` or `host:port`) is this machine.
-pub(super) fn is_loopback(registry: &str) -> bool {
+pub(crate) fn is_loopback(registry: &str) -> bool {
     let host = match registry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
         None => registry.split_once(':').map_or(registry, |(host, _)| host),
