@@ -117,7 +117,11 @@ fn revive(record: ContainerRecord, shim: Option<&ShimStatus>, now_ns: i64) -> (E
     let spec = Arc::new(record.spec);
     let ran =
         record.runs.started_ns.is_some_and(|started| record.runs.exit.is_none_or(|exit| exit.finished_ns < started));
-    let replica = Replica::with_past(Settings::of(&spec), record.runs.restarts, record.runs.stopped_by_user);
+    // The last daemon may have died after a try began and before it was written down.
+    let begun = shim.and_then(|status| status.started_ns);
+    let missed = record.runs.started_ns.is_some() && begun > record.runs.started_ns && !record.runs.stopped_by_user;
+    let restarts = record.runs.restarts.saturating_add(u32::from(missed));
+    let replica = Replica::with_past(Settings::of(&spec), restarts, record.runs.stopped_by_user);
     let mut entry = Entry::new(spec, record.created_ns);
     entry.started_ns = record.runs.started_ns;
     entry.last_exit = record.runs.exit;
@@ -208,6 +212,12 @@ mod tests {
             let entry = check(waiting, None, next, "exited", 4);
             assert_eq!(entry.last_exit, Some(EXIT), "it was between two tries");
         }
+    }
+
+    #[test]
+    fn a_try_that_the_last_daemon_did_not_write_down_counts() {
+        let status = ShimStatus { started_ns: Some(30), ..shim(Some(7), None) };
+        check(record(RestartPolicy::OnFailure(Some(9))), Some(&status), Next::Adopt { exit: None }, "created", 5);
     }
 
     #[test]
