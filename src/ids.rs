@@ -1,6 +1,7 @@
 //! Names and ids as types, so that a service name cannot be passed for a container id.
 
 pub mod reference;
+pub mod signal;
 
 use std::fmt;
 use std::str::FromStr;

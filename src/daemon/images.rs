@@ -9,8 +9,7 @@ use super::state::Input;
 use crate::api::{ApiError, ImageSummary, ImportRequest, LoadRequest};
 use crate::event::{Event, Failure};
 use crate::host::HostError;
-use crate::image::{Image, ImageConfig, ImageError};
-use crate::spec;
+use crate::image::{Image, ImageError};
 
 impl Daemon {
     /// Returns all images.
@@ -67,31 +66,6 @@ impl Daemon {
             }
             Err(error) => vec![image_failure(&doing, error)],
         }
-    }
-}
-
-/// Returns what containers inherit of an image's configuration.
-pub(super) fn inherited(config: &ImageConfig) -> spec::ImageConfig {
-    let count = |n: i64| u64::try_from(n).unwrap_or(0);
-    spec::ImageConfig {
-        entrypoint: config.entrypoint.clone().unwrap_or_default(),
-        cmd: config.cmd.clone().unwrap_or_default(),
-        env: config.env.clone(),
-        working_dir: config.working_dir.clone().unwrap_or_default(),
-        user: config.user.clone().unwrap_or_default(),
-        exposed_ports: config.exposed_ports.iter().cloned().collect(),
-        volumes: config.volumes.iter().cloned().collect(),
-        labels: config.labels.clone(),
-        stop_signal: config.stop_signal.clone(),
-        shell: config.shell.clone().unwrap_or_default(),
-        healthcheck: config.healthcheck.as_ref().map(|check| spec::ImageHealthcheck {
-            test: check.test.clone(),
-            interval: count(check.interval),
-            timeout: count(check.timeout),
-            start_period: count(check.start_period),
-            start_interval: count(check.start_interval),
-            retries: u32::try_from(check.retries).unwrap_or(0),
-        }),
     }
 }
 

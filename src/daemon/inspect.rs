@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::container::View;
 use super::summary::protocol_word;
-use crate::ids::NetworkName;
+use crate::ids::{NetworkName, signal};
 use crate::spec::{MountKind, NetworkSpec, RestartPolicy, Seccomp};
 
 /// Returns Docker's inspect object of a container. `bundle` is its folder on disk, `log` its
@@ -60,7 +60,7 @@ pub(super) fn inspect(
         "WorkingDir": spec.cwd,
         "Entrypoint": if entrypoint.is_empty() { Value::Null } else { json!(entrypoint) },
         "Labels": spec.labels,
-        "StopSignal": signal_name(spec.stop_signal),
+        "StopSignal": signal::name(spec.stop_signal),
         "StopTimeout": spec.stop_grace.as_secs(),
     });
     if let Some(check) = healthcheck {
@@ -329,11 +329,6 @@ fn mac(bytes: [u8; 6]) -> String {
 /// Docker writes -1 for a limit that is none.
 fn unlimited(limit: u64) -> i64 {
     i64::try_from(limit).unwrap_or(-1)
-}
-
-/// Returns `SIGTERM` for 15.
-fn signal_name(number: i32) -> String {
-    nix::sys::signal::Signal::try_from(number).map_or_else(|_| number.to_string(), |s| s.as_str().to_owned())
 }
 
 #[cfg(test)]

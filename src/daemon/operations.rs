@@ -323,11 +323,7 @@ impl Daemon {
                 image
             }
         };
-        Ok(ImageInfo {
-            id: image.id.clone(),
-            layers: image.layers.clone(),
-            config: super::images::inherited(&image.config),
-        })
+        Ok(ImageInfo { id: image.id.clone(), layers: image.layers.clone(), config: image.config.clone() })
     }
 
     /// Fetches an image, on a thread that unpacking may keep busy.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::config::{ConfigFile, ImageConfig};
+use super::config::{ConfigFile, apply_change};
 use super::images::{Inner, parse};
 use super::ingest::{Compression, Expected, Temporary, decompressed, ingest};
 use super::install::{Fetch, Plan, blocking, config_descriptor};
@@ -19,6 +19,7 @@ use super::reference::{FileSource, Transport};
 use super::unpack::Limits;
 use super::{Image, ImageError, ImageStore, PullProgress, directory};
 use crate::ids::Digest;
+use crate::spec::ImageConfig;
 
 /// Annotation by which containerd and Docker name an image in full.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -53,7 +54,7 @@ impl ImageStore {
             return Err(ImageError::invalid(format!("the name {reference}"), "an image is imported under a tag"));
         }
         let mut config = ImageConfig::default();
-        changes.iter().try_for_each(|change| config.apply_change(change))?;
+        changes.iter().try_for_each(|change| apply_change(&mut config, change))?;
         self.import_as(source.to_owned(), name.to_string(), config).await
     }
 
@@ -155,7 +156,7 @@ fn import(
             "created": created,
             "architecture": host.architecture,
             "os": host.os,
-            "config": config.to_section(),
+            "config": config,
             "rootfs": {"type": "layers", "diff_ids": [diff_id]},
             "history": [{"created": created, "created_by": "stack image import"}],
         });

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 
-use super::config::{ConfigFile, ImageConfig};
+use super::config::ConfigFile;
 use super::install::{self, Fetch, Layers, Plan, blocking, chain_ids};
 use super::layout::{Descriptor, Layout, Manifest, Platform, REF_NAME, REPO_DIGEST, config_section};
 use super::reference::{Reference, Source, familiar};
 use super::registry::Settings;
 use super::{ImageError, PullProgress};
 use crate::ids::Digest;
+use crate::spec::ImageConfig;
 use crate::store::Trash;
 
 /// The images of one engine. Clones are the same store.
@@ -320,7 +321,7 @@ impl Inner {
         let (Some(config), Some(layers)) = (manifest.config, manifest.layers) else {
             return Err(ImageError::invalid("the image's manifest", "it has no configuration or no layers"));
         };
-        let config_file = ConfigFile::parse(&self.layout.document(&config.digest)?)?;
+        let mut config_file = ConfigFile::parse(&self.layout.document(&config.digest)?)?;
         let chains = chain_ids(&config_file.rootfs.diff_ids);
         if chains.len() != layers.len() {
             return Err(ImageError::invalid("the image", "its manifest and configuration differ in layers"));
@@ -333,10 +334,10 @@ impl Inner {
             id: config.digest,
             manifest: descriptor.digest.clone(),
             references: Vec::new(),
-            config: config_file.image_config(),
             layers: chains.iter().map(|chain| self.layers.path(chain)).collect(),
             size,
             created: config_file.created(),
+            config: std::mem::take(&mut config_file.config),
             os: config_file.os.clone(),
             architecture: config_file.architecture.clone(),
         };

@@ -26,7 +26,6 @@ mod unpack;
 mod tests;
 
 use crate::ids::reference;
-pub use config::{ImageConfig, ImageHealthcheck};
 pub use error::ImageError;
 pub use images::{Image, ImageStore, Removed};
 

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use super::{Inputs, PlanError, hash, labels};
 use crate::compose::model::{HealthTest, Healthcheck, NetworkMode, Project, Service, VolumeMountKind};
+use crate::ids::signal;
 use crate::ids::{ContainerId, Digest, ServiceName, VolumeName};
 use crate::spec::{
     Capabilities, ContainerSpec, Endpoint, HealthcheckSpec, ImageConfig, ImageIdentity, Mount, MountKind, PortRange,
@@ -143,10 +143,7 @@ pub(super) fn container(
         dns: service.dns.clone(),
         dns_search: service.dns_search.clone(),
         dns_options: service.dns_opt.clone(),
-        stop_signal: service
-            .stop_signal
-            .or_else(|| image.config.stop_signal.as_deref().and_then(signal_number))
-            .unwrap_or(SIGTERM),
+        stop_signal: service.stop_signal.or_else(|| signal::number(&image.config.stop_signal)).unwrap_or(SIGTERM),
         stop_grace: service.stop_grace_period.unwrap_or(DEFAULT_GRACE),
         restart: service.restart,
         healthcheck: healthcheck(service.healthcheck.as_ref(), &image.config),
@@ -225,25 +222,6 @@ pub fn healthcheck(service: Option<&Healthcheck>, image: &ImageConfig) -> Option
             .or_else(|| inherited.map(|c| c.retries).filter(|n| *n > 0))
             .unwrap_or(3),
     })
-}
-
-/// Returns the number of a signal: `SIGQUIT`, `QUIT`, `3`, `SIGRTMIN+3`.
-pub fn signal_number(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
-        return (1..=64).contains(&number).then_some(number);
-    }
-    let name = text.to_ascii_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    // glibc keeps the first two real-time signals to itself: 34 to 64 are left.
-    let real_time = |rest: &str, base: i32, sign: i32| {
-        let offset = if rest.is_empty() { 0 } else { rest[1..].parse::<i32>().ok()? };
-        (0..=30).contains(&offset).then_some(base + sign * offset)
-    };
-    match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
-        (Some(rest), _) if rest.is_empty() || rest.starts_with('+') => real_time(rest, 34, 1),
-        (_, Some(rest)) if rest.is_empty() || rest.starts_with('-') => real_time(rest, 64, -1),
-        _ => nix::sys::signal::Signal::from_str(&format!("SIG{name}")).ok().map(|signal| signal as i32),
-    }
 }
 
 /// Returns the words to run and how many of them are the entrypoint (spec rows `svc-command`,

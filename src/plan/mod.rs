@@ -29,7 +29,7 @@ pub(crate) mod tests;
 
 pub use addresses::default_pool;
 pub use check::check;
-pub use desired::{ImageInfo, healthcheck, signal_number};
+pub use desired::{ImageInfo, healthcheck};
 pub use hash::{network as network_hash, service as service_hash, volume as volume_hash};
 pub use observed::{ContainerState, Observed, ObservedContainer, ObservedNetwork};
 pub use op::{Cause, Note, Op, Plan, PlanError, Step, StepId, Target, Wait};

@@ -5,42 +5,45 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The part of an image's configuration that containers inherit (OCI image spec, config.md;
-/// `Healthcheck` is Docker's addition). Serialises with the field names of that document.
+/// What an image says about the containers made from it: the `config` key of its configuration,
+/// read and written with that document's names (OCI image spec, config.md; `Healthcheck` and
+/// `Shell` are Docker's additions). Empty is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageConfig {
-    /// Words put before the command.
-    #[serde(deserialize_with = "null_is_default")]
-    pub entrypoint: Vec<String>,
-    /// The command, or the entrypoint's arguments.
-    #[serde(deserialize_with = "null_is_default")]
-    pub cmd: Vec<String>,
-    /// `KEY=value`.
-    #[serde(deserialize_with = "null_is_default")]
-    pub env: Vec<String>,
-    /// Working directory; empty is `/`.
-    #[serde(deserialize_with = "null_is_default")]
-    pub working_dir: String,
     /// `user[:group]`; empty is root.
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// `6379/tcp`.
-    #[serde(with = "key_set")]
+    #[serde(with = "key_set", skip_serializing_if = "BTreeSet::is_empty")]
     pub exposed_ports: BTreeSet<String>,
+    /// `KEY=value`.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Words put before the command.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// The command, or the entrypoint's arguments.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub cmd: Vec<String>,
     /// Paths that get an anonymous volume each.
-    #[serde(with = "key_set")]
+    #[serde(with = "key_set", skip_serializing_if = "BTreeSet::is_empty")]
     pub volumes: BTreeSet<String>,
+    /// Working directory; empty is `/`.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
     /// Labels.
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Name or number of the signal that asks it to stop, `SIGQUIT`.
-    pub stop_signal: Option<String>,
-    /// The shell of `CMD-SHELL` probes; empty is `/bin/sh -c`.
-    #[serde(deserialize_with = "null_is_default")]
-    pub shell: Vec<String>,
+    /// Name or number of the signal that asks it to stop, `SIGQUIT`; empty is SIGTERM.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
+    pub stop_signal: String,
     /// How its health is probed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<ImageHealthcheck>,
+    /// Shell of `CMD-SHELL` checks; empty is `/bin/sh -c`.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
 }
 
 /// `HEALTHCHECK` of an image; durations are nanoseconds, 0 stands for absent.
@@ -51,15 +54,24 @@ pub struct ImageHealthcheck {
     #[serde(deserialize_with = "null_is_default")]
     pub test: Vec<String>,
     /// Nanoseconds between probes.
+    #[serde(skip_serializing_if = "is_zero")]
     pub interval: u64,
     /// Nanoseconds a probe may take.
+    #[serde(skip_serializing_if = "is_zero")]
     pub timeout: u64,
     /// Nanoseconds in which failures do not count.
+    #[serde(skip_serializing_if = "is_zero")]
     pub start_period: u64,
     /// Nanoseconds between probes during the start period.
+    #[serde(skip_serializing_if = "is_zero")]
     pub start_interval: u64,
     /// Consecutive failures that make it unhealthy.
+    #[serde(skip_serializing_if = "is_zero")]
     pub retries: u32,
+}
+
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// A container's health probe, every default filled in (spec rows `service-healthcheck*`).
@@ -105,7 +117,7 @@ impl Health {
 }
 
 /// Reads a value where `null` means the default: images in the wild write `"Env": null`.
-fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Default + Deserialize<'de>,

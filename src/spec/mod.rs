@@ -10,6 +10,7 @@ mod network;
 pub use container::{
     Capabilities, ContainerSpec, ImageIdentity, Mount, MountKind, Resources, RestartPolicy, Rlimit, Seccomp,
 };
+pub(crate) use image::null_is_default;
 pub use image::{Health, HealthcheckSpec, ImageConfig, ImageHealthcheck};
 pub use network::{Endpoint, NetworkSpec, PortRange, Protocol, PublishedPort};
 

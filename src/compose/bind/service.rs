@@ -14,6 +14,7 @@ use crate::compose::tree::{Map, Node, Value};
 use crate::compose::{paths, units};
 use crate::ids::ServiceName;
 use crate::ids::reference::Source;
+use crate::ids::signal;
 use crate::spec::{PortRange, Protocol, Resources, RestartPolicy};
 
 impl Binder<'_> {
@@ -267,7 +268,7 @@ impl Binder<'_> {
 
     fn signal(&mut self, node: &Node) -> Option<i32> {
         let text = node.as_text().filter(|text| !text.is_empty())?;
-        let number = signal_number(text);
+        let number = signal::number(text);
         if number.is_none() {
             self.error(node, format!("{text:?} is not a signal"));
         }
@@ -501,26 +502,6 @@ fn links(node: &Node) -> Vec<(ServiceName, String)> {
         (ServiceName::new(service), alias.to_owned())
     };
     links.iter().map(pair).collect()
-}
-
-/// Returns the number of `SIGTERM`, `term`, `15`, `SIGRTMIN+3`.
-fn signal_number(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
-        return (1..=64).contains(&number).then_some(number);
-    }
-    let upper = text.to_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let realtime = |base: i32, rest: &str| match rest {
-        "" => Some(base),
-        _ => rest.parse::<i32>().ok().map(|offset| base + offset).filter(|n| (34..=64).contains(n)),
-    };
-    if let Some(rest) = name.strip_prefix("RTMIN") {
-        return realtime(34, rest);
-    }
-    if let Some(rest) = name.strip_prefix("RTMAX") {
-        return realtime(64, rest);
-    }
-    format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|signal| signal as i32)
 }
 
 /// Names of capabilities without `CAP_`, by number (`capabilities(7)`), and what stands for all.

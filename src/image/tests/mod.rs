@@ -19,7 +19,7 @@ async fn what_was_imported_is_found_under_every_name() {
     let changes = ["CMD [\"sh\"]".to_owned(), "ENV A=1".to_owned()];
     let image = store.import(&tar, "redis:7", &changes).await.unwrap();
     assert_eq!(image.references, ["docker.io/library/redis:7"]);
-    assert_eq!(image.config.cmd, Some(vec!["sh".to_owned()]));
+    assert_eq!(image.config.cmd, ["sh"]);
     assert_eq!((image.layers.len(), image.size, image.os.as_str()), (1, 6, "linux"));
     assert_eq!(fs::read_to_string(image.layers[0].join("etc/passwd")).unwrap(), "root");
     let id = image.id.hex();

@@ -15,7 +15,7 @@ fn redis() -> ImageConfig {
         exposed_ports: ["6379/tcp".to_owned()].into(),
         volumes: ["/data".to_owned()].into(),
         labels: [("maintainer".to_owned(), "us".to_owned())].into(),
-        stop_signal: Some("SIGINT".into()),
+        stop_signal: "SIGINT".into(),
         shell: vec!["/bin/bash".into(), "-c".into()],
         healthcheck: Some(ImageHealthcheck {
             test: vec!["CMD-SHELL".into(), "redis-cli ping".into()],
@@ -155,15 +155,4 @@ fn the_hosts_network_has_no_ports_of_its_own() {
     assert!(world.spec("app-a-1").ports.is_empty());
     assert!(!world.spec("app-b-1").host_network);
     assert!(world.spec("app-b-1").endpoints.is_empty());
-}
-
-#[test]
-fn signals_are_read_as_images_write_them() {
-    let number = super::super::signal_number;
-    assert_eq!(number("SIGQUIT"), Some(3));
-    assert_eq!(number("quit"), Some(3));
-    assert_eq!(number("9"), Some(9));
-    assert_eq!(number("SIGRTMIN+3"), Some(37));
-    assert_eq!(number("RTMAX-1"), Some(63));
-    assert_eq!((number("SIGNOPE"), number("99"), number("RTMIN+99"), number("")), (None, None, None, None));
 }
