@@ -99,3 +99,33 @@ impl Diagnostic {
         self
     }
 }
+
+/// Returns the known word that was probably meant by a misspelled one; `None` when none is near.
+/// Case and the two dashes, `-` and `_`, do not count.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    let spelled = plain(word);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&spelled, &plain(candidate)), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= 2.min(candidate.len() / 2) && *distance < word.len())
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_near() {
+        let check = |word: &str, expected: Option<&str>| {
+            assert_eq!(nearest(word, ["healthcheck", "cap_add", "db"]), expected, "{word}");
+        };
+        check("helthchek", Some("healthcheck"));
+        check("Cap-Add", Some("cap_add"));
+        check("dbb", Some("db"));
+        check("x", None);
+        check("volumes", None);
+    }
+}

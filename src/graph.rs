@@ -11,7 +11,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::compose::model::{NetworkMode, Project};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{self, Diagnostic, Span};
 use crate::ids::ServiceName;
 
 /// Where the file says that the first service depends on the second.
@@ -71,56 +71,13 @@ impl Graph {
         self.order.iter().map(|&node| &self.edges[node])
     }
 
-    /// Returns all services, dependents before dependencies: the order to stop them in.
-    pub fn reverse_order(&self) -> impl DoubleEndedIterator<Item = &ServiceName> {
-        self.order().rev()
-    }
-
-    /// Returns what the service depends on directly, in the order of the file's entries.
-    pub fn dependencies<'a>(&'a self, service: &ServiceName) -> impl Iterator<Item = &'a ServiceName> + use<'a> {
-        self.neighbours(service, Direction::Outgoing)
-    }
-
-    /// Returns who depends on the service directly.
-    pub fn dependents<'a>(&'a self, service: &ServiceName) -> impl Iterator<Item = &'a ServiceName> + use<'a> {
-        self.neighbours(service, Direction::Incoming)
-    }
-
     /// Returns these services and all that they depend on, dependencies first.
     pub fn dependencies_closure<'a>(&self, services: impl IntoIterator<Item = &'a ServiceName>) -> Vec<ServiceName> {
-        self.closure(services, Direction::Outgoing)
-    }
-
-    /// Returns these services and all that depend on them, dependencies first.
-    pub fn dependents_closure<'a>(&self, services: impl IntoIterator<Item = &'a ServiceName>) -> Vec<ServiceName> {
-        self.closure(services, Direction::Incoming)
-    }
-
-    fn neighbours<'a>(
-        &'a self,
-        service: &ServiceName,
-        direction: Direction,
-    ) -> impl Iterator<Item = &'a ServiceName> + use<'a> {
-        // petgraph yields the newest edge first.
-        let mut nodes: Vec<_> = self
-            .index
-            .get(service)
-            .map(|&node| self.edges.neighbors_directed(node, direction).collect())
-            .unwrap_or_default();
-        nodes.reverse();
-        nodes.into_iter().map(|node| &self.edges[node])
-    }
-
-    fn closure<'a>(
-        &self,
-        services: impl IntoIterator<Item = &'a ServiceName>,
-        direction: Direction,
-    ) -> Vec<ServiceName> {
         let mut open: Vec<NodeIndex> = services.into_iter().filter_map(|name| self.index.get(name).copied()).collect();
         let mut found: HashSet<NodeIndex> = HashSet::new();
         while let Some(node) = open.pop() {
             if found.insert(node) {
-                open.extend(self.edges.neighbors_directed(node, direction));
+                open.extend(self.edges.neighbors_directed(node, Direction::Outgoing));
             }
         }
         self.order.iter().filter(|node| found.contains(node)).map(|&node| self.edges[node].clone()).collect()
@@ -134,14 +91,9 @@ fn unknown(project: &Project, from: &ServiceName, to: &ServiceName, spans: &Span
             .help(format!("enable a profile of {to}, or set required: false on the dependency"));
     }
     let problem = Diagnostic::error(format!("service {from} depends on {to}, which is not defined"), span);
-    let similar = project
-        .services
-        .keys()
-        .map(|name| (strsim::damerau_levenshtein(name.as_str(), to.as_str()), name))
-        .filter(|(distance, _)| *distance <= 2)
-        .min_by_key(|(distance, _)| *distance);
+    let similar = diag::nearest(to.as_str(), project.services.keys().map(ServiceName::as_str));
     match similar {
-        Some((_, name)) => problem.help(format!("did you mean {name}?")),
+        Some(name) => problem.help(format!("did you mean {name}?")),
         None => problem,
     }
 }
@@ -288,17 +240,13 @@ mod tests {
     fn dependencies_come_first_and_the_rest_keeps_the_files_order() {
         let graph = graph("web: api cache\nlog:\napi: db\ncache:\ndb:\nz: gone?");
         assert_eq!(names(graph.order()), "log cache db api web z");
-        assert_eq!(names(graph.reverse_order()), "z web api db cache log");
-        assert_eq!(names(graph.dependencies(&"web".into())), "api cache");
-        assert_eq!(names(graph.dependents(&"db".into())), "api");
     }
 
     #[test]
     fn closures_follow_edges_one_way() {
         let graph = graph("web: api\napi: db\ndb:\nother: db");
         assert_eq!(names(graph.dependencies_closure([&"api".into()])), "db api");
-        assert_eq!(names(graph.dependents_closure([&"api".into()])), "api web");
-        assert_eq!(names(graph.dependents_closure([&"db".into()])), "db api web other");
+        assert_eq!(names(graph.dependencies_closure([&"other".into(), &"web".into()])), "db api web other");
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! | module | owns | may use |
 //! | --- | --- | --- |
 //! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `diag`, `ids`, `paths` |
-//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `compose::model`, `paths` |
+//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `compose::model`, `spec` (values), `paths` |
 //! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values) |
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
@@ -23,10 +23,10 @@
 //! | [`host`] | the narrow trait `apply` needs, and `fake` for tests | `plan` (types), `spec`, `ids` |
 //! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `spec`, `ids`, `paths`, `net::publish` |
 //! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `spec`, `ids`, `paths` |
-//! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `ids` |
+//! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `spec` (an image's configuration), `ids` |
 //! | [`volume`] | named volumes, seeding from the image | `store`, `spec`, `ids` |
 //! | [`spec`] | container, network and volume specifications: the plain data `plan` makes and the engine executes | `ids` |
-//! | [`store`], [`event`], [`diag`], [`ids`] | records on disk; event vocabulary; spans and diagnostics; newtypes | `ids` |
+//! | [`store`], [`event`], [`diag`], [`ids`] | records on disk; event vocabulary; spans, diagnostics, nearest words; newtypes, image references, signal names | `ids` |
 //! | [`sys`] | the only `unsafe` code: namespaces, pidfds, mounts, descriptor passing | - |
 //!
 //! # Invariants
@@ -46,6 +46,9 @@
 //!   the planner, so what they share is plain data.
 //! - Image references are `ids::reference`, not a part of `image`: a mistake in one is a mistake in the
 //!   file, and `compose` names its place.
+//! - `daemon::machine` is the real host: what it does to a container goes through the task that owns
+//!   the state, which a layer below the daemon could not ask. `host` keeps the trait and the fake.
+//! - `cli` uses `engine::exec`: a session's bytes go straight to the shim, so `exec` outlives the daemon.
 //! - Shims are copies of one pre-started server: a fork costs 0.2 ms, executing a program of this
 //!   size 2 ms, and the copies share its memory (0.3 MiB PSS each).
 //! - Rulesets are data with a small netlink encoder of our own (`net::nft`): adding a set element

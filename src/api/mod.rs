@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compose::model::Project;
 use crate::ids::{ContainerId, ProjectName, ServiceName};
+pub use crate::spec::Recreate;
 
 /// Version of this protocol; client and daemon must agree exactly.
 pub const VERSION: u32 = 1;
@@ -88,19 +89,6 @@ pub struct UpRequest {
     /// Answer with the plan, a note a step, and change nothing (`--dry-run`).
     #[serde(default)]
     pub dry_run: bool,
-}
-
-/// Which containers are made anew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Recreate {
-    /// Those that differ.
-    #[default]
-    Diverged,
-    /// All (`--force-recreate`).
-    Force,
-    /// None (`--no-recreate`).
-    Never,
 }
 
 /// Stop and remove a project.

@@ -19,7 +19,8 @@ use crate::host::{Host, HostError};
 use crate::plan::{Op, Plan, Step, StepId};
 use progress::Progress;
 
-/// How many steps work at the same time unless the caller says otherwise.
+/// Steps that work at the same time unless the caller says otherwise: enough to hide waits, few
+/// enough that two cores are not thrashed by hundreds of half-started containers.
 pub const DEFAULT_LIMIT: usize = 16;
 
 /// What became of a plan.

@@ -10,7 +10,7 @@ use super::ui::Ui;
 use crate::compose::model::Project;
 use crate::compose::tree::Node;
 use crate::compose::{self, LoadOptions, Loaded};
-use crate::diag::{Diagnostic, Severity, Span};
+use crate::diag::{self, Diagnostic, Severity, Span};
 use crate::graph::Graph;
 use crate::ids::{ProjectName, ServiceName};
 
@@ -146,13 +146,9 @@ fn check_services(named: &[String], known: &[ServiceName]) -> Result<()> {
             continue;
         }
         let error = Error::user(format!("no such service: {name}"));
-        let near = known
-            .iter()
-            .map(|k| (strsim::damerau_levenshtein(k.as_str(), name), k))
-            .filter(|(distance, k)| *distance <= 2.max(k.as_str().len() / 3))
-            .min();
+        let near = diag::nearest(name, known.iter().map(ServiceName::as_str));
         return Err(match near {
-            Some((_, near)) => error.hint(format!("did you mean \"{near}\"?")),
+            Some(near) => error.hint(format!("did you mean \"{near}\"?")),
             None if known.is_empty() => error.hint("the file has no services"),
             None => {
                 let names: Vec<&str> = known.iter().map(ServiceName::as_str).collect();

@@ -346,7 +346,7 @@ impl Services<'_> {
 fn unknown_base<'a>(name: &str, target: &str, place: Option<Span>, known: impl Iterator<Item = &'a str>) -> Diagnostic {
     let message = format!("the service `{name}` extends `{target}`, which does not exist");
     let diagnostic = Diagnostic::error(message, place);
-    match super::canonical::nearest(target, known) {
+    match crate::diag::nearest(target, known) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic,
     }

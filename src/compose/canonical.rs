@@ -8,7 +8,7 @@ use super::schema::{Bare, Field, Object, Shape, Twice, Values};
 use super::short::{self, Flow};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::{shellwords, units};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, nearest};
 
 /// What the walk needs besides the tree.
 pub(crate) struct Context<'a> {
@@ -395,15 +395,4 @@ fn suggestion(key: &str, table: &Object) -> Option<String> {
 fn quoted(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     quoted.join(", ")
-}
-
-/// Returns the word that was probably meant.
-pub(crate) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let spelled = word.to_lowercase().replace('-', "_");
-    words
-        .map(|candidate| (strsim::damerau_levenshtein(&spelled, &candidate.replace('-', "_")), candidate))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, candidate)| *distance <= 2.min(candidate.len() / 2) && *distance < word.len())
-        .or(None)
-        .map(|(_, candidate)| candidate)
 }

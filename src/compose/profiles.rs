@@ -25,7 +25,7 @@ pub(crate) fn disable(
             Some(service) => active.extend(profiles(service).map(str::to_owned)),
             None => {
                 let diagnostic = Diagnostic::error(format!("there is no service `{name}`"), None);
-                let near = super::canonical::nearest(name, services.keys().map(String::as_str));
+                let near = crate::diag::nearest(name, services.keys().map(String::as_str));
                 let names: Vec<&str> = services.keys().map(String::as_str).collect();
                 diagnostics.push(match near {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),

@@ -1,10 +1,10 @@
 //! Phases: what the tables ask of the merged tree (`shape`), and what holds across attributes
 //! and resources (`references`; spec row `model-consistency`).
 
-use super::canonical::{expected, nearest};
+use super::canonical::expected;
 use super::schema::{Object, Shape, TOP, Twice};
 use super::tree::{Map, Node, Path, Value};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Span, nearest};
 
 /// Reports attributes without a value, missing ones, and list items that come twice.
 pub(crate) fn shape(whole: &Node, diagnostics: &mut Vec<Diagnostic>) {

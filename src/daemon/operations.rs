@@ -12,7 +12,8 @@ use super::http::Sink;
 use super::machine::Machine;
 use super::state::Input;
 use super::{Daemon, project_record};
-use crate::api::{self, DownRequest, PullRequest, ServicesRequest, UpRequest};
+use crate::api::{DownRequest, PullRequest, ServicesRequest, UpRequest};
+use crate::apply::{self, DEFAULT_LIMIT};
 use crate::compose::model::{Project, PullPolicy};
 use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
@@ -22,10 +23,6 @@ use crate::plan::{
     self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, ObservedContainer, Plan, Services, Wait, labels,
 };
 use crate::spec::VolumeSpec;
-
-/// Steps of one plan that run at the same time: enough to hide waits, few enough that two
-/// cores are not thrashed by hundreds of half-started containers.
-const WIDTH: usize = 16;
 
 impl Daemon {
     /// Converges a project to its model.
@@ -53,7 +50,7 @@ impl Daemon {
             Err(failures) => return failures,
         };
         let planning = self.reservations.planning().await;
-        let facts = match self.facts(wants_host(project)).await {
+        let facts = match self.facts(wants_host(project) && !request.dry_run).await {
             Ok(facts) => facts,
             Err(error) => return vec![failed("read the host's routes", error)],
         };
@@ -66,11 +63,7 @@ impl Daemon {
                 services: &request.services,
                 scale: &request.scale,
                 no_deps: request.no_deps,
-                recreate: match request.recreate {
-                    api::Recreate::Diverged => plan::Recreate::Diverged,
-                    api::Recreate::Force => plan::Recreate::Force,
-                    api::Recreate::Never => plan::Recreate::Never,
-                },
+                recreate: request.recreate,
                 remove_orphans: request.remove_orphans,
                 ignore_orphans: request.ignore_orphans,
                 renew_anon_volumes: request.renew_anon_volumes,
@@ -100,7 +93,7 @@ impl Daemon {
     pub(super) async fn down(self: Arc<Self>, name: ProjectName, request: DownRequest, sink: Sink) -> Vec<Failure> {
         let Some(_turn) = self.turn(&name, &sink).await else { return Vec::new() };
         let observed = self.observe().await;
-        let project = project_record::read(&self.parts.paths, &name);
+        let project = request.rmi.as_ref().and_then(|_| project_record::read(&self.parts.paths, &name));
         let plan = plan::plan_down(
             &Down {
                 project: &name,
@@ -243,7 +236,7 @@ impl Daemon {
                 let _ = sink.send(event);
             }
         };
-        let mut outcome = crate::apply::apply(plan, &host, WIDTH, cancelled, events).await;
+        let mut outcome = apply::apply(plan, &host, DEFAULT_LIMIT, cancelled, events).await;
         watcher.abort();
         if let (true, Some(limit)) = (outcome.cancelled && !sink.is_closed(), limit) {
             outcome.failures.push(Failure {
@@ -323,7 +316,7 @@ impl Daemon {
                 image
             }
         };
-        Ok(ImageInfo { id: image.id.clone(), layers: image.layers.clone(), config: image.config.clone() })
+        Ok(ImageInfo { id: image.id, layers: image.layers, config: image.config })
     }
 
     /// Fetches an image, on a thread that unpacking may keep busy.

@@ -46,6 +46,7 @@ use ipnetwork::IpNetwork;
 
 use crate::compose::model::Project;
 use crate::ids::ServiceName;
+use crate::spec::Recreate;
 
 /// What `up` and `create` converge to.
 #[derive(Debug, Clone)]
@@ -78,18 +79,6 @@ pub struct Inputs<'a> {
     pub seed: u64,
     /// What the host looks like.
     pub host: &'a HostFacts,
-}
-
-/// Which containers are made anew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Recreate {
-    /// Those that differ.
-    #[default]
-    Diverged,
-    /// All.
-    Force,
-    /// None.
-    Never,
 }
 
 /// What the planner must know of the host.

@@ -33,3 +33,16 @@ pub struct VolumeSpec {
     /// A folder of the host that is the volume (`driver_opts: {type: none, o: bind, device}`).
     pub device: Option<PathBuf>,
 }
+
+/// Which containers are made anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recreate {
+    /// Those that differ.
+    #[default]
+    Diverged,
+    /// All (`--force-recreate`).
+    Force,
+    /// None (`--no-recreate`).
+    Never,
+}
