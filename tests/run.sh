@@ -69,6 +69,14 @@ else
     timeout 3000 cargo test --locked -- --test-threads=1 || status=$?
 fi
 
+say "Real Compose files, beside what the reference tool makes of them"
+corpus=${STACK_CORPUS:-../shared/corpus}
+if [ -x "$corpus/compare.py" ]; then
+    timeout 900 "$corpus/compare.py" --cmd "$PWD/target/debug/stack" || status=1
+else
+    echo "ignored: there is no collection of them at $corpus (STACK_CORPUS names another place)"
+fi
+
 if [ "$(id -u)" != 0 ]; then
     as_root chown -R "$(id -u):$(id -g)" target/images target/tmp
 fi

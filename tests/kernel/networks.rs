@@ -191,8 +191,8 @@ fn a_service_lives_in_the_network_of_another() {
     let world = World::with(&format!(
         "
 services:
-  web: {{image: busybox, command: {SERVER:?}}}
-  side: {{image: busybox, command: sleep 1000, network_mode: 'service:web'}}
+  web: {{image: busybox, stop_grace_period: 0s, command: {SERVER:?}}}
+  side: {{image: busybox, stop_grace_period: 0s, command: sleep 1000, network_mode: 'service:web'}}
 "
     ));
     world.up();

@@ -91,7 +91,7 @@ fn a_missing_bind_source_is_made_unless_the_file_forbids_it() {
 #[test]
 fn a_link_in_the_image_does_not_lead_a_mount_out_of_it() {
     let world = World::with(
-        "services: {app: {image: busybox, command: sleep 1000, volumes: ['data:/data']}}\nvolumes: {data: }",
+        "services: {app: {image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes: ['data:/data']}}\nvolumes: {data: }",
     );
     world.up();
     // The container plants a link where a later mount goes.
