@@ -8,16 +8,25 @@ const ONE_HOST: &str = "there is one host and nothing to place or roll";
 pub(super) static DEPLOY: Object = Object {
     name: "deploy",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// `replicated`, or `global` for one container on each machine. Default: `replicated`.
         field("mode", Shape::Text).unused(ONE_HOST),
+        /// How clients find the containers: `vip` or `dnsrr`. Names always answer with all containers.
         field("endpoint_mode", Shape::Text).unused(ONE_HOST),
+        /// Number of containers. Must agree with `scale`. Default: 1.
         field("replicas", Shape::Int).given(),
         // Metadata of the service, not of its containers.
+        /// Labels of the service; containers do not get them.
         field("labels", Shape::KeyValues(Bare::Empty)),
+        /// Limits of each container, and what is kept for it.
         field("resources", Shape::Object(&RESOURCES)).always(),
+        /// When a container that ended is started again. Wins over `restart`.
         field("restart_policy", Shape::Object(&RESTART_POLICY)),
+        /// How containers are replaced when the service changes.
         field("update_config", Shape::Object(&UPDATE_CONFIG)).unused(ONE_HOST),
+        /// How containers are replaced when an update is taken back.
         field("rollback_config", Shape::Object(&UPDATE_CONFIG)).unused(ONE_HOST),
+        /// Which machines may run the service.
         field("placement", Shape::Object(&PLACEMENT)).always().unused(ONE_HOST),
     ],
 };
@@ -26,23 +35,39 @@ pub(super) static DEPLOY: Object = Object {
 pub(super) static RESOURCES: Object = Object {
     name: "resources",
     required: &[],
-    fields: &[field("limits", Shape::Object(&LIMITS)), field("reservations", Shape::Object(&RESERVATIONS))],
+    fields: rows![
+        /// What each container may use at most.
+        field("limits", Shape::Object(&LIMITS)),
+        /// What is kept for each container.
+        field("reservations", Shape::Object(&RESERVATIONS)),
+    ],
 };
 
 static LIMITS: Object = Object {
     name: "limits",
     required: &[],
-    fields: &[field("cpus", Shape::Number), field("memory", Shape::Bytes), field("pids", Shape::Int)],
+    fields: rows![
+        /// Number of CPUs, as `0.5`. The same as `cpus` of the service. Default: no limit.
+        field("cpus", Shape::Number),
+        /// Memory, in bytes or as `512m`. The same as `mem_limit` of the service. Default: no limit.
+        field("memory", Shape::Bytes),
+        /// Number of processes and threads. The same as `pids_limit` of the service. Default: no limit.
+        field("pids", Shape::Int),
+    ],
 };
 
 static RESERVATIONS: Object = Object {
     name: "reservations",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Number of CPUs, as `0.5`.
         field("cpus", Shape::Number).unused("without a scheduler nothing is reserved"),
+        /// Memory, in bytes or as `256m`. The same as `mem_reservation` of the service.
         field("memory", Shape::Bytes),
+        /// GPUs and other accelerators that a container may use.
         field("devices", Shape::List(&Shape::Object(&DEVICE_REQUEST), Twice::Keep))
             .unused("the engine does not act on it yet"),
+        /// Resources that an administrator gave to machines of a cluster.
         field("generic_resources", Shape::List(&Shape::Object(&GENERIC_RESOURCE), Twice::Keep)).unused(ONE_HOST),
     ],
 };
@@ -51,11 +76,16 @@ static RESERVATIONS: Object = Object {
 pub(super) static DEVICE_REQUEST: Object = Object {
     name: "a device request",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// What the device must be able to do, as `gpu`; all must hold.
         field("capabilities", Shape::Texts(Twice::Refuse)),
+        /// Number of devices, or `all`. Excludes `device_ids`. Default: `all`.
         field("count", Shape::Short(super::Convert::DeviceCount, &Shape::Int)),
+        /// Devices by number, UUID or CDI name. Excludes `count`.
         field("device_ids", Shape::Texts(Twice::Refuse)),
+        /// Kind of device, as `nvidia`, `amd` or `cdi`. Default: found by the capabilities.
         field("driver", Shape::Text),
+        /// Options of the driver, as mapping or as list of `KEY=VALUE`.
         field("options", Shape::KeyValues(Bare::Empty)),
     ],
 };
@@ -63,22 +93,34 @@ pub(super) static DEVICE_REQUEST: Object = Object {
 static GENERIC_RESOURCE: Object = Object {
     name: "a generic resource",
     required: &[],
-    fields: &[field("discrete_resource_spec", Shape::Object(&DISCRETE_RESOURCE))],
+    fields: rows![
+        /// A countable resource.
+        field("discrete_resource_spec", Shape::Object(&DISCRETE_RESOURCE)),
+    ],
 };
 
 static DISCRETE_RESOURCE: Object = Object {
     name: "a discrete resource",
     required: &[],
-    fields: &[field("kind", Shape::Text).given(), field("value", Shape::Int).given()],
+    fields: rows![
+        /// Name of the resource.
+        field("kind", Shape::Text).given(),
+        /// Number that is needed.
+        field("value", Shape::Int).given(),
+    ],
 };
 
 static RESTART_POLICY: Object = Object {
     name: "restart_policy",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// `none`, `on-failure` or `any`. Default: `any`.
         field("condition", Shape::Text),
+        /// Time before each restart, as `5s`. Default: `0s`.
         field("delay", Shape::Duration).given().unused("restarts back off from 100 ms"),
+        /// Restarts after which it is given up. Default: no limit.
         field("max_attempts", Shape::Int).given(),
+        /// Time that a container must run for its restart to count as a success. Default: `0s`.
         field("window", Shape::Duration).given().unused("10 s of health count as success"),
     ],
 };
@@ -86,12 +128,18 @@ static RESTART_POLICY: Object = Object {
 static UPDATE_CONFIG: Object = Object {
     name: "update_config",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Containers that are replaced at the same time; 0 is all. Default: 1.
         field("parallelism", Shape::Int).given(),
+        /// Time between two groups, as `10s`. Default: `0s`.
         field("delay", Shape::Duration),
+        /// What happens when it fails: `pause`, `continue` or `rollback`. Default: `pause`.
         field("failure_action", Shape::Text),
+        /// Time after the start of a container in which its end is a failure. Default: `0s`.
         field("monitor", Shape::Duration),
+        /// Share of containers that may fail, from 0 to 1. Default: 0.
         field("max_failure_ratio", Shape::Number),
+        /// Whether the old container stops first or the new one starts first. Default: `stop-first`.
         field("order", Shape::OneOf(&["start-first", "stop-first"])),
     ],
 };
@@ -100,11 +148,21 @@ static UPDATE_CONFIG: Object = Object {
 pub(super) static PLACEMENT: Object = Object {
     name: "placement",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Conditions that a machine must meet, as `node.labels.zone==a`.
         field("constraints", Shape::Texts(Twice::Keep)),
+        /// How containers are spread over machines.
         field("preferences", Shape::List(&Shape::Object(&PREFERENCE), Twice::Keep)),
+        /// Most containers on one machine. Default: no limit.
         field("max_replicas_per_node", Shape::Int),
     ],
 };
 
-static PREFERENCE: Object = Object { name: "a preference", required: &[], fields: &[field("spread", Shape::Text)] };
+static PREFERENCE: Object = Object {
+    name: "a preference",
+    required: &[],
+    fields: rows![
+        /// Label over whose values they are spread evenly.
+        field("spread", Shape::Text),
+    ],
+};

@@ -1,11 +1,21 @@
 //! What Compose knows, as tables: every attribute with its shape, how it merges, how it is
 //! printed and whether this engine acts on it. The phases walk tree and tables side by side,
-//! so a new attribute is a new row.
+//! so a new attribute is a new row. A row cannot be without a description.
 //!
 //! Source of the rows: the Compose Specification's schema and prose, `attributes.tsv`.
 
+/// Makes rows of a table: each has its description as doc comment, which users read in their
+/// editors. It says what the attribute means, its unit and its default.
+macro_rules! rows {
+    ($($(#[doc = $about:literal])+ field $row:tt $(.$rule:ident $value:tt)*),+ $(,)?) => {
+        &[$(field $row.about(concat!($($about, "\n"),+))$(.$rule $value)*),+]
+    };
+}
+
+mod attachments;
 mod build;
 mod deploy;
+mod process;
 mod resources;
 mod service;
 
@@ -118,6 +128,8 @@ impl Object {
 pub(crate) struct Field {
     /// Its key.
     pub(crate) name: &'static str,
+    /// What it means, in lines of Markdown.
+    about: &'static str,
     /// Its form.
     pub(crate) shape: Shape,
     /// How a later file changes it.
@@ -186,6 +198,7 @@ pub(crate) enum Force {
 const fn field(name: &'static str, shape: Shape) -> Field {
     Field {
         name,
+        about: "",
         shape,
         merge: Merge::Shape,
         print: match shape {
@@ -200,6 +213,18 @@ const fn field(name: &'static str, shape: Shape) -> Field {
 }
 
 impl Field {
+    /// Returns what the attribute means, as one line of Markdown.
+    #[cfg(test)]
+    pub(crate) fn meaning(&self) -> String {
+        let lines: Vec<&str> = self.about.lines().map(str::trim).collect();
+        lines.join(" ")
+    }
+
+    const fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
+    }
+
     const fn replace(mut self) -> Self {
         self.merge = Merge::Replace;
         self
@@ -246,11 +271,18 @@ impl Field {
 pub(crate) static TOP: Object = Object {
     name: "the file",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Was once the version of the format. It has no effect; remove it.
         field("version", Shape::Text),
+        /// Name of the project: lower-case letters, digits, `_` and `-`, beginning with a letter or digit. `-p` and
+        /// `COMPOSE_PROJECT_NAME` win over it. Default: made of the folder's name.
         field("name", Shape::Text),
+        /// Other projects whose services, networks, volumes, configs, secrets and models become part of this one. Each
+        /// is loaded on its own, with its own folder and `.env`.
         field("include", Shape::List(&Shape::Short(Convert::IncludePath, &Shape::Object(&INCLUDE)), Twice::Keep)),
+        /// The services by name. Each is run as any number of like containers.
         field("services", Shape::Map(&Values { shape: Shape::Object(&SERVICE), null: false, names: true })),
+        /// Networks by name. An empty entry takes all defaults. A network `default` is there without being listed.
         field(
             "networks",
             Shape::Map(&Values {
@@ -259,6 +291,7 @@ pub(crate) static TOP: Object = Object {
                 names: true,
             }),
         ),
+        /// Named volumes, which outlive containers. An empty entry takes all defaults.
         field(
             "volumes",
             Shape::Map(&Values {
@@ -268,6 +301,7 @@ pub(crate) static TOP: Object = Object {
             }),
         )
         .path(PathRule::VolumeOptions),
+        /// Files that services may mount, for what is no secret.
         field(
             "configs",
             Shape::Map(&Values {
@@ -276,6 +310,7 @@ pub(crate) static TOP: Object = Object {
                 names: true,
             }),
         ),
+        /// Files that services may mount, for what nobody else may read.
         field(
             "secrets",
             Shape::Map(&Values {
@@ -284,7 +319,43 @@ pub(crate) static TOP: Object = Object {
                 names: true,
             }),
         ),
+        /// Models that an inference server offers to services.
         field("models", Shape::Map(&Values { shape: Shape::Object(&resources::MODEL), null: false, names: true }))
             .unused("there is no model runner"),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Collects the tables that can be reached from a shape.
+    fn tables(shape: &Shape, seen: &mut Vec<&'static Object>) {
+        match *shape {
+            Shape::Object(table) if !seen.iter().any(|other| std::ptr::eq(*other, table)) => {
+                seen.push(table);
+                table.fields.iter().for_each(|field| tables(&field.shape, seen));
+            }
+            Shape::List(item, _) => tables(item, seen),
+            Shape::Map(values) => tables(&values.shape, seen),
+            Shape::Short(_, long) => tables(long, seen),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_attribute_has_a_description_in_sentences() {
+        let mut all = Vec::new();
+        tables(&Shape::Object(&TOP), &mut all);
+        for table in all {
+            for field in table.fields {
+                let meaning = field.meaning();
+                let place = format!("{}: {}: {meaning:?}", table.name, field.name);
+                assert!(meaning.ends_with('.') && !meaning.contains("  "), "{place}");
+                let sentence = meaning.starts_with(|c: char| c.is_ascii_uppercase() || c == '`' || c == '-');
+                assert!(sentence && meaning.matches('`').count() % 2 == 0, "{place}");
+                assert_eq!(table.fields.iter().filter(|other| other.name == field.name).count(), 1, "{place}");
+            }
+        }
+    }
+}

@@ -7,17 +7,27 @@ use super::{Bare, Merge, Object, PathRule, Shape, Twice, field};
 pub(super) static NETWORK: Object = Object {
     name: "a network",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Name of the network, which gets no prefix. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
+        /// Kind of network, `bridge` if not given.
         field("driver", Shape::Text),
+        /// Options of the driver, as `com.docker.network.driver.mtu: 1450`.
         field("driver_opts", Shape::Options),
+        /// Address ranges of the network.
         field("ipam", Shape::Object(&IPAM)).always(),
+        /// The network belongs to somebody else: it must exist, and is neither made nor removed. Default: `false`.
         field("external", Shape::Bool),
+        /// Cuts the network off from the outside. Default: `false`.
         field("internal", Shape::Bool),
+        /// Whether containers get IPv4 addresses. Default: `true`.
         field("enable_ipv4", Shape::Bool).given().unused("networks always have IPv4"),
+        /// Whether containers get IPv6 addresses. Default: `false`.
         field("enable_ipv6", Shape::Bool).given(),
         // Every local network is attachable.
+        /// Whether containers from outside the project may join; they always may. Default: `false`.
         field("attachable", Shape::Bool),
+        /// Labels of the network, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
     ],
 };
@@ -26,9 +36,12 @@ pub(super) static NETWORK: Object = Object {
 pub(super) static IPAM: Object = Object {
     name: "ipam",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Who gives the addresses out; `default` is the only one.
         field("driver", Shape::Text),
+        /// Address ranges, one for each IP version.
         field("config", Shape::List(&Shape::Object(&POOL), Twice::Keep)).merge(Merge::Ipam),
+        /// Options of the driver.
         field("options", Shape::Options).never().unused("there is only the default driver"),
     ],
 };
@@ -36,10 +49,14 @@ pub(super) static IPAM: Object = Object {
 static POOL: Object = Object {
     name: "an address pool",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Addresses of the network in CIDR notation, as `172.28.0.0/16`. Default: a free range.
         field("subnet", Shape::Text),
+        /// Part of the subnet from which addresses are given out. Default: all of it.
         field("ip_range", Shape::Text),
+        /// Address of the way to the outside. Default: the first of the subnet.
         field("gateway", Shape::Text),
+        /// Addresses that are not given out, by host name.
         field("aux_addresses", Shape::Options).unused("the engine does not act on it yet"),
     ],
 };
@@ -48,11 +65,16 @@ static POOL: Object = Object {
 pub(super) static VOLUME: Object = Object {
     name: "a volume",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Name of the volume, which gets no prefix. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
+        /// Kind of volume, `local` if not given.
         field("driver", Shape::Text),
+        /// Options of the driver. `local` takes `type`, `o` and `device`, as mount(8) does.
         field("driver_opts", Shape::Options),
+        /// The volume belongs to somebody else: it must exist, and is neither made nor removed. Default: `false`.
         field("external", Shape::Bool),
+        /// Labels of the volume, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
     ],
 };
@@ -61,13 +83,20 @@ pub(super) static VOLUME: Object = Object {
 pub(super) static CONFIG: Object = Object {
     name: "a config",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Name of the config. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
+        /// File with the content, relative to the project's folder.
         field("file", Shape::Text).path(PathRule::Path),
+        /// Environment variable with the content.
         field("environment", Shape::Text),
+        /// The content itself. Variables in it are replaced; `$$` stands for `$`.
         field("content", Shape::Text),
+        /// The config exists outside the project. Default: `false`.
         field("external", Shape::Bool),
+        /// Labels of the config, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
+        /// Program that fills in templates in the content.
         field("template_driver", Shape::Text),
     ],
 };
@@ -76,14 +105,22 @@ pub(super) static CONFIG: Object = Object {
 pub(super) static SECRET: Object = Object {
     name: "a secret",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Name of the secret. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
+        /// File with the content, relative to the project's folder.
         field("file", Shape::Text).path(PathRule::Path),
+        /// Environment variable with the content.
         field("environment", Shape::Text),
+        /// The secret exists outside the project. Default: `false`.
         field("external", Shape::Bool),
+        /// Labels of the secret, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
+        /// Program that keeps the secret.
         field("driver", Shape::Text),
+        /// Options of that program.
         field("driver_opts", Shape::Options),
+        /// Program that fills in templates in the content.
         field("template_driver", Shape::Text),
     ],
 };
@@ -92,10 +129,14 @@ pub(super) static SECRET: Object = Object {
 pub(super) static MODEL: Object = Object {
     name: "a model",
     required: &["model"],
-    fields: &[
+    fields: rows![
+        /// Name of the model. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
+        /// Artifact with the model, as `ai/smollm2`.
         field("model", Shape::Text),
+        /// Most tokens in its context. Default: the model's own.
         field("context_size", Shape::Int),
+        /// Arguments of the inference server.
         field("runtime_flags", Shape::Texts(Twice::Keep)),
     ],
 };
@@ -104,11 +145,17 @@ pub(super) static MODEL: Object = Object {
 pub(super) static FILE_GRANT: Object = Object {
     name: "a file grant",
     required: &["source"],
-    fields: &[
+    fields: rows![
+        /// Name of the config or secret at the top level.
         field("source", Shape::Text),
+        /// Path of the file in the container; for a build, the id of the secret. Default: `/NAME` for a config,
+        /// `/run/secrets/NAME` for a secret.
         field("target", Shape::Text),
+        /// Number of the user who owns the file. Default: 0.
         field("uid", Shape::Text),
+        /// Number of the group that owns the file. Default: 0.
         field("gid", Shape::Text),
+        /// Permission bits of the file, octal as `0440`. Default: `0444`.
         field("mode", Shape::Mode).given(),
     ],
 };
@@ -117,9 +164,12 @@ pub(super) static FILE_GRANT: Object = Object {
 pub(super) static INCLUDE: Object = Object {
     name: "an include",
     required: &["path"],
-    fields: &[
+    fields: rows![
+        /// File of the other project, or several that are merged.
         field("path", Shape::TextOrTexts(Twice::Keep)),
+        /// Files with variables for it; variables of this project win. Default: `.env` in its folder.
         field("env_file", Shape::TextOrTexts(Twice::Keep)),
+        /// Folder to which its relative paths belong. Default: that of the first file.
         field("project_directory", Shape::Text),
     ],
 };

@@ -1,8 +1,10 @@
 //! Attributes of a service.
 
 use super::Convert;
+use super::attachments::{BLKIO, CREDENTIAL_SPEC, DEVICE, ENDPOINT, MOUNT, PORT};
 use super::build::{BUILD, ULIMITS};
 use super::deploy::{DEPLOY, DEVICE_REQUEST};
+use super::process::{DEPENDENCY, DEVELOP, ENV_FILE, EXTENDS, HEALTHCHECK, HOOK, LOGGING, MODEL_GRANT, PROVIDER};
 use super::resources::FILE_GRANT;
 use super::{Bare, Merge, Object, PathRule, Shape, Twice, Values, field};
 use crate::compose::short;
@@ -14,26 +16,45 @@ const WINDOWS: &str = "it only has a meaning on Windows";
 pub(crate) static SERVICE: Object = Object {
     name: "a service",
     required: &[],
-    fields: &[
+    fields: rows![
+        /// Image that is run: `[registry/][path/]name[:tag][@digest]`. Default tag: `latest`. With `build`, the name of
+        /// what is built.
         field("image", Shape::Text),
+        /// How the image is built. A string is the folder with the build context.
         field("build", Shape::Short(Convert::Build, &Shape::Object(&BUILD))),
+        /// Takes the place of the image's command. A string is split as a shell would do it, but no shell runs it.
+        /// Empty: no command. Default: the image's.
         field("command", Shape::Command).replace().always().null(),
+        /// Takes the place of the image's entrypoint, and drops the image's command. A string is split as a shell would
+        /// do it. Default: the image's.
         field("entrypoint", Shape::Command).replace().always().null(),
+        /// Environment variables, as mapping or as list of `NAME=VALUE`. A name without a value is taken from the
+        /// environment of `stack`, or left out. Wins over `env_file`.
         field("environment", Shape::KeyValues(Bare::Null)),
+        /// Files with environment variables. Later ones win; `environment` wins over all. Relative to the project's
+        /// folder.
         field(
             "env_file",
             Shape::Short(Convert::EnvFiles, &Shape::List(&Shape::Object(&ENV_FILE), Twice::By(short::path_of))),
         ),
+        /// Container ports that are published on this machine: `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, where ports may be
+        /// ranges, or the long form. Without a host port a free one is taken.
         field(
             "ports",
             Shape::Short(Convert::Ports, &Shape::List(&Shape::Object(&PORT), Twice::By(short::port_identity))),
         ),
+        /// Ports on which the containers listen, as documentation: `80`, `3000-3005`, `53/udp`. Containers on one
+        /// network reach each other without it.
         field("expose", Shape::Labels(Twice::Once)),
+        /// What is mounted: `[SOURCE:]TARGET[:OPTIONS]` or the long form. A source that begins with `.`, `/` or `~` is
+        /// a path on this machine, another one a volume; without a source an unnamed volume is made.
         field(
             "volumes",
             Shape::List(&Shape::Short(Convert::Volume, &Shape::Object(&MOUNT)), Twice::By(short::target_of)),
         )
         .path(PathRule::Mount),
+        /// Networks that the containers join, as list of names or as mapping with settings. Default: the network
+        /// `default`.
         field(
             "networks",
             Shape::Short(
@@ -41,6 +62,8 @@ pub(crate) static SERVICE: Object = Object {
                 &Shape::Map(&Values { shape: Shape::Object(&ENDPOINT), null: true, names: true }),
             ),
         ),
+        /// Services that are started before this one and stopped after it. A list waits until they have started; the
+        /// mapping can wait until they are healthy or done.
         field(
             "depends_on",
             Shape::Short(
@@ -48,99 +71,197 @@ pub(crate) static SERVICE: Object = Object {
                 &Shape::Map(&Values { shape: Shape::Object(&DEPENDENCY), null: false, names: true }),
             ),
         ),
+        /// A command that is run in the container again and again to learn whether it works. What is not given comes
+        /// from the image.
         field("healthcheck", Shape::Object(&HEALTHCHECK)),
+        /// When a container that ended is started again: `no`, `always`, `on-failure[:N]` (at most N times) or
+        /// `unless-stopped`. Default: `no`.
         field("restart", Shape::Text),
+        /// Labels of the containers, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
+        /// Files with labels, `KEY=VALUE` a line. Later ones win; `labels` wins over all.
         field("label_file", Shape::TextOrTexts(Twice::Keep)).path(PathRule::Path),
+        /// Name of the container, which is also a name in DNS. Only one container can have it. Default:
+        /// `PROJECT-SERVICE-NUMBER`.
         field("container_name", Shape::Text),
+        /// Host name in the container. Default: the first 12 digits of the container's id.
         field("hostname", Shape::Text),
+        /// Domain name in the container.
         field("domainname", Shape::Text),
+        /// User that the process runs as: `NAME|UID[:GROUP|GID]`. Names are looked up in the container. Default: the
+        /// image's, or root.
         field("user", Shape::Text),
+        /// Folder in the container in which the process starts; made if missing. Default: the image's, or `/`.
         field("working_dir", Shape::Text),
+        /// The service is only there when one of these profiles is active (`--profile`, `COMPOSE_PROFILES`). Default:
+        /// it always is.
         field("profiles", Shape::Texts(Twice::Once)),
+        /// Another service, of this file or of another, on which this one is built. A string is a service of this file.
         field("extends", Shape::Short(Convert::Extends, &Shape::Object(&EXTENDS))),
+        /// How many containers run, and within which limits.
         field("deploy", Shape::Object(&DEPLOY)).null(),
+        /// Number of containers. Must agree with `deploy.replicas`. Default: 1.
         field("scale", Shape::Int).given(),
+        /// Runs a small init process as number 1, which passes signals on and reaps what has ended. Default: `false`.
         field("init", Shape::Bool).given(),
+        /// Gives the process a terminal. Default: `false`.
         field("tty", Shape::Bool),
+        /// Keeps standard input open though nobody is attached. Default: `false`.
         field("stdin_open", Shape::Bool),
+        /// Makes the root file system read-only; mounts are not affected. Default: `false`.
         field("read_only", Shape::Bool),
+        /// Gives the container all capabilities and devices, and no confinement. Default: `false`.
         field("privileged", Shape::Bool),
+        /// File systems in memory, `PATH[:OPTIONS]` with `size`, `mode`, `uid`, `gid` and mount flags.
         field("tmpfs", Shape::TextOrTexts(Twice::Once)),
+        /// `none` (only loopback), `host`, `service:NAME` or `container:NAME` (the network of that container). Excludes
+        /// `networks`. Default: the project's networks.
         field("network_mode", Shape::Text),
+        /// Services on a common network that get another name here, `SERVICE[:ALIAS]`. They are started before this
+        /// one.
         field("links", Shape::Texts(Twice::Once)),
+        /// Containers of other projects on a common network that get another name here, `CONTAINER[:ALIAS]`.
         field("external_links", Shape::Texts(Twice::Refuse)).unused(NOT_YET),
+        /// Lines of `/etc/hosts` in the container, `HOST=ADDRESS` or a mapping. `host-gateway` stands for this machine.
         field("extra_hosts", Shape::Hosts),
+        /// Name servers that are asked for names from outside the project. Default: those of this machine.
         field("dns", Shape::TextOrTexts(Twice::Once)),
+        /// Domains in which short names are looked up; `.` alone means none. Default: those of this machine.
         field("dns_search", Shape::TextOrTexts(Twice::Once)),
+        /// Options of the resolver, as in `resolv.conf`.
         field("dns_opt", Shape::Texts(Twice::Once)),
+        /// Signal that asks the process to end, by name or number. Default: the image's, or `SIGTERM`.
         field("stop_signal", Shape::Text),
+        /// How long a container may take to stop before it is killed, as `1m30s`. Default: `10s`.
         field("stop_grace_period", Shape::Duration).given(),
+        /// Capabilities that are added to the default ones, as `NET_ADMIN`, or `ALL`.
         field("cap_add", Shape::Texts(Twice::Once)),
+        /// Capabilities that are taken away, or `ALL`. `cap_add` is applied after it.
         field("cap_drop", Shape::Texts(Twice::Once)),
+        /// Security options: `no-new-privileges[:true|false]`, `seccomp=unconfined`, `seccomp=PROFILE`, `apparmor=...`,
+        /// `label=...`.
         field("security_opt", Shape::Texts(Twice::Refuse)),
+        /// Most memory that a container may use, in bytes or as `512m`; more gets it killed. Default: no limit.
         field("mem_limit", Shape::Bytes),
+        /// Memory that is left to a container while the machine is short of it, in bytes or as `256m`. Default: none.
         field("mem_reservation", Shape::Bytes),
+        /// Most memory and swap together, in bytes or as `1g`. -1: unlimited. Needs `mem_limit`. Default: twice
+        /// `mem_limit`.
         field("memswap_limit", Shape::Bytes),
+        /// How readily memory is swapped, from 0 to 100. Default: as the machine.
         field("mem_swappiness", Shape::Bytes).unused(NOT_YET),
+        /// Most CPU time that a container may use, as number of CPUs: `0.5` is half of one. Default: no limit.
         field("cpus", Shape::Number),
+        /// Weight of a container when CPUs are short, from 2 to 262144. Default: 1024.
         field("cpu_shares", Shape::Int),
+        /// CPUs on which the processes may run: `0-3` or `0,1`. Default: all.
         field("cpuset", Shape::Text),
+        /// Most processes and threads in a container; -1 is unlimited. Default: no limit.
         field("pids_limit", Shape::Int),
+        /// Changes the order in which the kernel kills when memory runs out, from -1000 (late) to 1000 (early).
+        /// Default: 0.
         field("oom_score_adj", Shape::Int),
+        /// Keeps the kernel from killing processes of the container when memory runs out. Default: `false`.
         field("oom_kill_disable", Shape::Bool).unused("cgroup v2 has no such switch"),
+        /// Size of `/dev/shm`, in bytes or as `128m`. Default: `64m`.
         field("shm_size", Shape::Bytes),
+        /// Limits of each process by name, as `nofile: 65536` or with `soft` and `hard`. -1 is unlimited. Default:
+        /// inherited.
         field("ulimits", ULIMITS),
+        /// Kernel parameters of the container's own namespaces, as `net.core.somaxconn: 1024`.
         field("sysctls", Shape::KeyValues(Bare::Empty)),
+        /// More groups of the process, by name or number.
         field("group_add", Shape::Labels(Twice::Refuse)),
+        /// Annotations of the container, as mapping or as list of `KEY=VALUE`. Unlike labels they are for the runtime.
         field("annotations", Shape::KeyValues(Bare::Empty)),
+        /// Whether `up` shows the logs of this service. Default: `true`.
         field("attach", Shape::Bool).given(),
+        /// When the image is pulled: `always`, `never`, `missing`, `build`, `daily`, `weekly` or `every_DURATION`.
+        /// Default: `missing`.
         field("pull_policy", Shape::Text),
+        /// Age from which an image is pulled again where `pull_policy` is `refresh`, as `12h`.
         field("pull_refresh_after", Shape::Duration).unused(NOT_YET),
+        /// Hardware address of the container in its first network. Default: made from its address.
         field("mac_address", Shape::Text),
+        /// What becomes of the output of the containers.
         field("logging", Shape::Object(&LOGGING)).merge(Merge::Logging),
+        /// Secrets that the containers get as files in `/run/secrets`: names, or the long form.
         field(
             "secrets",
             Shape::List(&Shape::Short(Convert::Source, &Shape::Object(&FILE_GRANT)), Twice::By(short::secret_target)),
         )
         .unused("secrets are not mounted yet"),
+        /// Configs that the containers get as files: names, or the long form.
         field(
             "configs",
             Shape::List(&Shape::Short(Convert::Source, &Shape::Object(&FILE_GRANT)), Twice::By(short::config_target)),
         )
         .unused("configs are not mounted yet"),
+        /// Platform of the image, `os[/arch[/variant]]`. Default: that of this machine.
         field("platform", Shape::Text).unused("the image's own platform is run"),
+        /// Container runtime that is used.
         field("runtime", Shape::Text).unused("the built-in runtime is used"),
+        /// Devices of this machine that a container may use: `HOST[:CONTAINER[:PERMISSIONS]]`, a CDI name, or the long
+        /// form.
         field(
             "devices",
             Shape::List(&Shape::Short(Convert::Device, &Shape::Object(&DEVICE)), Twice::By(short::target_of)),
         )
         .unused(NOT_YET),
+        /// Rules for devices that are made later, as `c 1:3 mr`.
         field("device_cgroup_rules", Shape::Texts(Twice::Refuse)).unused(NOT_YET),
+        /// GPUs that a container may use: `all`, or a list of requests.
         field("gpus", Shape::Short(Convert::Gpus, &Shape::List(&Shape::Object(&DEVICE_REQUEST), Twice::Keep)))
             .unused(NOT_YET),
+        /// Limits for reading from and writing to block devices.
         field("blkio_config", Shape::Object(&BLKIO)).unused(NOT_YET),
+        /// Control group namespace: `private`, or `host` for that of the machine. Default: `private`.
         field("cgroup", Shape::OneOf(&["host", "private"])).unused(NOT_YET),
+        /// Control group below which that of the container is made.
         field("cgroup_parent", Shape::Text).unused(NOT_YET),
+        /// Number of whole CPUs that a container may use. Default: all.
         field("cpu_count", Shape::Int).unused(NOT_YET),
+        /// Share of all CPUs that a container may use, from 0 to 100. Default: no limit.
         field("cpu_percent", Shape::Number).unused(NOT_YET),
+        /// Length of the period in which `cpu_quota` holds, in microseconds. Default: 100000.
         field("cpu_period", Shape::Int).unused(NOT_YET),
+        /// CPU time that a container may use in each period, in microseconds; -1 is unlimited. Excludes `cpus`.
+        /// Default: no limit.
         field("cpu_quota", Shape::Int).unused(NOT_YET),
+        /// Length of the period in which `cpu_rt_runtime` holds, in microseconds.
         field("cpu_rt_period", Shape::Int).unused("the kernel has no realtime group scheduling on cgroup v2"),
+        /// CPU time for realtime processes in each period, in microseconds.
         field("cpu_rt_runtime", Shape::Int).unused("the kernel has no realtime group scheduling on cgroup v2"),
+        /// Managed service account of a Windows container.
         field("credential_spec", Shape::Object(&CREDENTIAL_SPEC)).unused(WINDOWS),
+        /// How a Windows container is isolated: `default`, `process` or `hyperv`.
         field("isolation", Shape::Text).unused(WINDOWS),
+        /// Namespace for shared memory and queues: `private`, `shareable`, `none`, `host`, `service:NAME` or
+        /// `container:NAME`. Default: `private`.
         field("ipc", Shape::Text).unused(NOT_YET),
+        /// Namespace for processes: `host`, `service:NAME` or `container:NAME`. Default: one of its own.
         field("pid", Shape::Text).null().unused(NOT_YET),
+        /// Namespace for host names: `host` is that of the machine. Default: one of its own.
         field("uts", Shape::Text).unused(NOT_YET),
+        /// Namespace for users: `host` is that of the machine.
         field("userns_mode", Shape::Text).unused(NOT_YET),
+        /// Options of the container's own file system, as `size: 10g`.
         field("storage_opt", Shape::Options).unused(NOT_YET),
+        /// Services or containers whose mounts are taken over: `[container:]NAME[:ro|rw]`. Default: `rw`.
         field("volumes_from", Shape::Texts(Twice::Refuse)).unused(NOT_YET),
+        /// What happens while you edit the sources.
         field("develop", Shape::Object(&DEVELOP)).null().unused("files are not watched yet"),
+        /// Commands that are run in a container right after its start. One that fails makes the start fail.
         field("post_start", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
+        /// Commands that are run in containers of their own, one after the other, before the first start. One that
+        /// fails makes the start fail.
         field("pre_start", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
+        /// Commands that are run in a container before it is asked to stop.
         field("pre_stop", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
+        /// A program that provides the service in place of a container.
         field("provider", Shape::Object(&PROVIDER)).unused(NOT_YET),
+        /// Models that the service uses, as list of names or as mapping. Their address and name become environment
+        /// variables.
         field(
             "models",
             Shape::Short(
@@ -149,208 +270,7 @@ pub(crate) static SERVICE: Object = Object {
             ),
         )
         .unused("there is no model runner"),
+        /// Mounts the socket of the Docker API, and the credentials for registries. Default: `false`.
         field("use_api_socket", Shape::Bool).unused("there is no Docker socket"),
     ],
-};
-
-static ENV_FILE: Object = Object {
-    name: "an env file",
-    required: &["path"],
-    fields: &[
-        field("path", Shape::Text).path(PathRule::Path),
-        field("required", Shape::Bool).given(),
-        field("format", Shape::OneOf(&["raw"])),
-    ],
-};
-
-static PORT: Object = Object {
-    name: "a port",
-    required: &["target"],
-    fields: &[
-        field("target", Shape::Int),
-        field("published", Shape::Label),
-        field("host_ip", Shape::Text),
-        field("protocol", Shape::Text),
-        field("mode", Shape::Text),
-        field("name", Shape::Text),
-        field("app_protocol", Shape::Text),
-    ],
-};
-
-static MOUNT: Object = Object {
-    name: "a mount",
-    required: &["type"],
-    fields: &[
-        field("type", Shape::Text),
-        field("source", Shape::Text),
-        field("target", Shape::Text),
-        field("read_only", Shape::Bool),
-        field("consistency", Shape::Text),
-        field("bind", Shape::Object(&MOUNT_BIND)),
-        field("volume", Shape::Object(&MOUNT_VOLUME)),
-        field("tmpfs", Shape::Object(&MOUNT_TMPFS)),
-        field("image", Shape::Object(&MOUNT_IMAGE)),
-    ],
-};
-
-static MOUNT_BIND: Object = Object {
-    name: "bind options",
-    required: &[],
-    fields: &[
-        field("propagation", Shape::Text),
-        field("create_host_path", Shape::Bool),
-        field("recursive", Shape::OneOf(&["enabled", "disabled", "writable", "readonly"])).unused(NOT_YET),
-        // SELinux is off where it is not known, so this is silent.
-        field("selinux", Shape::OneOf(&["z", "Z"])),
-    ],
-};
-
-static MOUNT_VOLUME: Object = Object {
-    name: "volume options",
-    required: &[],
-    fields: &[
-        field("nocopy", Shape::Bool),
-        field("subpath", Shape::Text),
-        field("labels", Shape::KeyValues(Bare::Empty)).unused(NOT_YET),
-    ],
-};
-
-static MOUNT_TMPFS: Object =
-    Object { name: "tmpfs options", required: &[], fields: &[field("size", Shape::Bytes), field("mode", Shape::Mode)] };
-
-static MOUNT_IMAGE: Object = Object { name: "image options", required: &[], fields: &[field("subpath", Shape::Text)] };
-
-static ENDPOINT: Object = Object {
-    name: "a service's network",
-    required: &[],
-    fields: &[
-        field("aliases", Shape::Texts(Twice::Once)),
-        field("ipv4_address", Shape::Text),
-        field("ipv6_address", Shape::Text),
-        field("link_local_ips", Shape::Texts(Twice::Once)).unused(NOT_YET),
-        field("mac_address", Shape::Text),
-        field("interface_name", Shape::Text),
-        field("priority", Shape::Int),
-        field("gw_priority", Shape::Int),
-        field("driver_opts", Shape::Options).unused(NOT_YET),
-    ],
-};
-
-/// One `depends_on` entry.
-pub(super) static DEPENDENCY: Object = Object {
-    name: "a dependency",
-    required: &["condition"],
-    fields: &[
-        field("condition", Shape::OneOf(&["service_started", "service_healthy", "service_completed_successfully"])),
-        field("required", Shape::Bool).given(),
-        field("restart", Shape::Bool),
-    ],
-};
-
-static HEALTHCHECK: Object = Object {
-    name: "a healthcheck",
-    required: &[],
-    fields: &[
-        field("test", Shape::HealthTest).replace(),
-        field("interval", Shape::Duration).given(),
-        field("timeout", Shape::Duration).given(),
-        field("retries", Shape::Int).given(),
-        field("start_period", Shape::Duration).given(),
-        field("start_interval", Shape::Duration).given(),
-        field("disable", Shape::Bool),
-    ],
-};
-
-/// `extends`.
-pub(super) static EXTENDS: Object = Object {
-    name: "extends",
-    required: &["service"],
-    fields: &[field("service", Shape::Text), field("file", Shape::Text)],
-};
-
-static LOGGING: Object = Object {
-    name: "logging",
-    required: &[],
-    fields: &[field("driver", Shape::Text), field("options", Shape::Options)],
-};
-
-static DEVICE: Object = Object {
-    name: "a device",
-    required: &["source"],
-    fields: &[field("source", Shape::Text), field("target", Shape::Text), field("permissions", Shape::Text)],
-};
-
-static BLKIO: Object = Object {
-    name: "blkio_config",
-    required: &[],
-    fields: &[
-        field("weight", Shape::Int),
-        field("weight_device", Shape::List(&Shape::Object(&BLKIO_WEIGHT), Twice::Keep)),
-        field("device_read_bps", Shape::List(&Shape::Object(&BLKIO_RATE), Twice::Keep)),
-        field("device_read_iops", Shape::List(&Shape::Object(&BLKIO_RATE), Twice::Keep)),
-        field("device_write_bps", Shape::List(&Shape::Object(&BLKIO_RATE), Twice::Keep)),
-        field("device_write_iops", Shape::List(&Shape::Object(&BLKIO_RATE), Twice::Keep)),
-    ],
-};
-
-static BLKIO_WEIGHT: Object = Object {
-    name: "a device weight",
-    required: &[],
-    fields: &[field("path", Shape::Text), field("weight", Shape::Int)],
-};
-
-static BLKIO_RATE: Object =
-    Object { name: "a device rate", required: &[], fields: &[field("path", Shape::Text), field("rate", Shape::Bytes)] };
-
-static CREDENTIAL_SPEC: Object = Object {
-    name: "credential_spec",
-    required: &[],
-    fields: &[field("config", Shape::Text), field("file", Shape::Text), field("registry", Shape::Text)],
-};
-
-static DEVELOP: Object = Object {
-    name: "develop",
-    required: &[],
-    fields: &[field("watch", Shape::List(&Shape::Object(&WATCH), Twice::Keep))],
-};
-
-static WATCH: Object = Object {
-    name: "a watch rule",
-    required: &["path", "action"],
-    fields: &[
-        field("path", Shape::Text).path(PathRule::Path),
-        field("action", Shape::OneOf(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])),
-        field("target", Shape::Text),
-        field("ignore", Shape::TextOrTexts(Twice::Keep)),
-        field("include", Shape::TextOrTexts(Twice::Keep)),
-        field("initial_sync", Shape::Bool),
-        field("exec", Shape::Object(&HOOK)).always(),
-    ],
-};
-
-/// A command in a running container: `post_start`, `pre_stop`, `develop.watch.exec`.
-pub(super) static HOOK: Object = Object {
-    name: "a hook",
-    required: &[],
-    fields: &[
-        field("command", Shape::Command).replace().always().null(),
-        field("image", Shape::Text),
-        field("user", Shape::Text),
-        field("privileged", Shape::Bool),
-        field("working_dir", Shape::Text),
-        field("environment", Shape::KeyValues(Bare::Null)),
-        field("per_replica", Shape::Bool),
-    ],
-};
-
-static PROVIDER: Object = Object {
-    name: "a provider",
-    required: &["type"],
-    fields: &[field("type", Shape::Text), field("options", Shape::Any)],
-};
-
-static MODEL_GRANT: Object = Object {
-    name: "a service's model",
-    required: &[],
-    fields: &[field("endpoint_var", Shape::Text), field("model_var", Shape::Text)],
 };
