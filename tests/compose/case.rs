@@ -16,6 +16,7 @@
 //! -- warning                            a line each: standard error holds it, the status is 0
 //! -- error                              a line each: standard error holds it, the status is 1
 //! -- silent                             standard error is empty
+//! -- up                                 a line each: what is said besides when the project is run, with its place
 //! -- proven tests/kernel/lifecycle.rs name_of_a_test     where containers show that it works
 //! ```
 //!
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use serde_json::Value;
+use stack::compose::LoadOptions;
+use stack::diag::{Diagnostic, Severity};
 
 /// One case of a row.
 #[derive(Debug, Default)]
@@ -44,6 +47,7 @@ pub(crate) struct Case {
     warnings: Vec<String>,
     errors: Vec<String>,
     silent: bool,
+    up: Vec<String>,
     proven: Vec<(PathBuf, String)>,
 }
 
@@ -97,6 +101,7 @@ fn end(cases: &mut [Case], section: Option<(String, String)>) -> Result<(), Stri
         "warning" => case.warnings.extend(lines()),
         "error" => case.errors.extend(lines()),
         "silent" => case.silent = true,
+        "up" => case.up.extend(lines()),
         "proven" => {
             let (file, test) = rest.split_once(' ').ok_or("-- proven FILE TEST")?;
             case.proven.push((file.into(), test.trim().to_owned()));
@@ -118,6 +123,7 @@ impl Case {
             || !self.warnings.is_empty()
             || !self.errors.is_empty()
             || self.silent
+            || !self.up.is_empty()
             || !self.proven.is_empty()
     }
 
@@ -145,6 +151,7 @@ impl Case {
         }
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
 
+        self.check_up(&root, &folder)?;
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("stack"));
         command.current_dir(&folder).env_clear().env("HOME", &root).env("PATH", "/usr/bin:/bin");
         command.envs(self.environment.iter().map(|(key, value)| (key, full(value))));
@@ -198,6 +205,44 @@ impl Case {
         }
         Ok(())
     }
+}
+
+impl Case {
+    /// Compares with what a command that runs the project reports besides: here no engine must
+    /// run, so the loader is asked for it.
+    fn check_up(&self, root: &Path, folder: &Path) -> Result<(), String> {
+        if self.up.is_empty() {
+            return Ok(());
+        }
+        let environment = self.environment.iter().cloned().chain([("HOME".to_owned(), root.display().to_string())]);
+        let mut options =
+            LoadOptions { cwd: folder.to_owned(), environment: environment.collect(), ..LoadOptions::default() };
+        for pair in self.arguments.chunks(2) {
+            match pair {
+                [flag, file] if flag == "-f" => options.files.push(file.into()),
+                [flag, profile] if flag == "--profile" => options.profiles.push(profile.clone()),
+                _ => return Err(format!("`-- up` knows -f and --profile, not {pair:?}")),
+            }
+        }
+        let loaded = stack::compose::load(&options);
+        let lines: Vec<String> = loaded.unsupported.iter().map(line).collect();
+        let told = lines.join("\n");
+        match self.up.iter().find(|fragment| !told.contains(*fragment)) {
+            Some(fragment) => Err(format!("running it should report {fragment:?}:\n{told}\n{:?}", loaded.diagnostics)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns a diagnostic as `FILE:LINE:COLUMN: severity: message; help`.
+fn line(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.span.as_ref().map(|span| format!("{}: ", span.location())).unwrap_or_default();
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let help = diagnostic.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("{place}{severity}: {}{help}", diagnostic.message)
 }
 
 fn text(bytes: &[u8]) -> String {
