@@ -26,7 +26,7 @@
 //! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `spec` (an image's configuration), `ids` |
 //! | [`volume`] | named volumes, seeding from the image | `store`, `spec`, `ids` |
 //! | [`spec`] | container, network and volume specifications: the plain data `plan` makes and the engine executes | `ids` |
-//! | [`store`], [`event`], [`diag`], [`ids`] | records on disk; event vocabulary; spans, diagnostics, nearest words; newtypes, image references, signal names | `ids` |
+//! | [`store`], [`event`], [`diag`], [`ids`], [`secrecy`] | records on disk; event vocabulary; spans, diagnostics, nearest words; newtypes, image references, signal names; which values are shown as `***` | `ids` |
 //! | [`sys`] | the only `unsafe` code: namespaces, pidfds, mounts, descriptor passing | - |
 //!
 //! # Invariants
@@ -77,6 +77,7 @@ pub mod lifecycle;
 pub mod net;
 pub mod paths;
 pub mod plan;
+pub mod secrecy;
 pub mod spec;
 pub mod store;
 pub mod sys;
