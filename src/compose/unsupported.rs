@@ -128,6 +128,13 @@ impl Findings {
                     | "seccomp=unconfined"
                     | "seccomp=builtin"
             );
+            let kind = written.split('=').next().unwrap_or_default();
+            if !matches!(kind, "no-new-privileges" | "seccomp" | "apparmor" | "label" | "systempaths") {
+                let message = format!("{:?} is not a security option", option.as_text().unwrap_or_default());
+                let help = "use no-new-privileges, seccomp, apparmor, label or systempaths";
+                self.special.push(Diagnostic::error(message, option.span.clone()).help(help));
+                continue;
+            }
             // Without AppArmor or SELinux there is nothing to turn off.
             if !in_force && !matches!(written.as_str(), "apparmor=unconfined" | "label=disable") {
                 let message = format!("`security_opt: {}` is not in force yet", option.as_text().unwrap_or_default());

@@ -132,6 +132,8 @@ impl Checker<'_> {
         self.grants(name, service);
         self.healthcheck(service);
         self.limits(name, service);
+        self.ranges(service);
+        self.device_requests(name, service);
         self.build(name, service);
         self.watch(name, service);
     }
@@ -303,6 +305,41 @@ impl Checker<'_> {
         if replicas.and_then(Node::as_int).is_some_and(|count| count < 0) {
             let span = replicas.and_then(|node| node.span.clone());
             self.error(format!("the service `{name}` cannot have fewer than 0 replicas"), span, None);
+        }
+    }
+
+    /// Requests for accelerators: by number or by id.
+    fn device_requests(&mut self, name: &str, service: &Node) {
+        let reserved = ["deploy", "resources", "reservations", "devices"];
+        let reserved = reserved.iter().try_fold(service, |node, key| node.get(key));
+        for (requests, strict) in [(service.get("gpus"), false), (reserved, true)] {
+            for request in requests.and_then(Node::as_list).unwrap_or_default() {
+                if let (Some(count), Some(_)) = (request.get("count"), request.get("device_ids")) {
+                    let message = format!("a device request of the service `{name}` has both `count` and `device_ids`");
+                    self.error(message, count.key_or_span(), "keep one of them".to_owned());
+                }
+                if strict && request.as_map().is_some() && request.get("capabilities").is_none() {
+                    let message = format!("a device request of the service `{name}` lacks `capabilities`");
+                    let help = "name what it must be able to do: capabilities: [gpu]".to_owned();
+                    self.error(message, request.span.as_ref().map(first_line), help);
+                }
+            }
+        }
+    }
+
+    /// Numbers that do not go on for ever.
+    fn ranges(&mut self, service: &Node) {
+        for (key, least, most) in [("cpu_count", 0, i64::MAX), ("cpu_percent", 0, 100), ("oom_score_adj", -1000, 1000)]
+        {
+            if let Some(node) = service.get(key)
+                && node.as_float().is_some_and(|number| number < least as f64 || number > most as f64)
+            {
+                let message = match most {
+                    i64::MAX => format!("`{key}` is a number from {least}"),
+                    _ => format!("`{key}` is a number from {least} to {most}"),
+                };
+                self.error(message, node.span.clone(), None);
+            }
         }
     }
 

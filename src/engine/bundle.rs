@@ -374,3 +374,56 @@ pub(crate) fn resolv_conf(spec: &ContainerSpec, host_file: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::fixture;
+
+    fn rendered(spec: &ContainerSpec) -> serde_json::Value {
+        let devices = vec![("/dev/kmsg".into(), 'c', 1, 11)];
+        let user = User { uid: 0, gid: 0, groups: vec![], home: "/root".into() };
+        let host = Host { bundle: Path::new("/b"), user, devices };
+        serde_json::to_value(config(spec, &host).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn privileged_is_open() {
+        let usual = rendered(&fixture::container());
+        let open = rendered(&ContainerSpec { privileged: true, ..fixture::container() });
+        let count = |config: &serde_json::Value, path: &str| {
+            config.pointer(path).and_then(serde_json::Value::as_array).map_or(0, Vec::len)
+        };
+        assert_eq!(count(&usual, "/linux/maskedPaths"), MASKED_PATHS.len());
+        assert!(!usual["linux"]["seccomp"].is_null());
+        assert_eq!((count(&open, "/linux/maskedPaths"), count(&open, "/linux/readonlyPaths")), (0, 0));
+        assert!(open["linux"]["seccomp"].is_null());
+        assert_eq!(open["linux"]["resources"]["devices"][0]["allow"], true);
+        assert_eq!((count(&usual, "/linux/devices"), count(&open, "/linux/devices")), (0, 1));
+        let held = CapabilitySet::of(&crate::spec::Capabilities::default(), true).0;
+        assert_eq!(count(&open, "/process/capabilities/effective"), held.iter().count());
+        let sys = |config: &serde_json::Value| {
+            let mounts = config["mounts"].as_array().unwrap();
+            mounts.iter().find(|m| m["destination"] == "/sys").unwrap()["options"].to_string()
+        };
+        assert!(sys(&usual).contains("\"ro\"") && sys(&open).contains("\"rw\""));
+    }
+
+    #[test]
+    fn resolv_conf_says_what_the_file_says() {
+        let host = "nameserver 10.0.0.1\nsearch office.example\noptions timeout:1\n";
+        let spec = |search: &[&str], options: &[&str], host_network| {
+            let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+            let (dns_search, dns_options) = (texts(search), texts(options));
+            let dns = vec![[9, 9, 9, 9].into()];
+            resolv_conf(&ContainerSpec { dns, dns_search, dns_options, host_network, ..fixture::container() }, host)
+        };
+        assert_eq!(spec(&[], &[], false), "nameserver 127.0.0.11\nsearch office.example\noptions ndots:0\n");
+        assert_eq!(
+            spec(&["a.com", "b.com"], &["use-vc"], false),
+            "nameserver 127.0.0.11\nsearch a.com b.com\noptions use-vc ndots:0\n"
+        );
+        assert_eq!(spec(&["."], &["ndots:2"], false), "nameserver 127.0.0.11\noptions ndots:2\n");
+        assert_eq!(spec(&[], &[], true), "nameserver 9.9.9.9\nsearch office.example\noptions timeout:1\n");
+    }
+}

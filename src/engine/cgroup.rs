@@ -481,6 +481,26 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_memory_and_cpus_as_files() {
+        let resources = Resources {
+            memory: Some(64 << 20),
+            memory_reservation: Some(16 << 20),
+            memory_swap: Some(96 << 20),
+            cpuset: Some("0-1,3".into()),
+            ..Resources::default()
+        };
+        let show = |resources: &Resources| {
+            settings(resources, true).iter().map(|s| format!("{}={}", s.file, s.value)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            show(&resources),
+            ["memory.max=67108864", "memory.low=16777216", "memory.swap.max=33554432", "cpuset.cpus=0-1,3"]
+        );
+        let all = Resources { memory: Some(1), memory_swap: Some(-1), ..Resources::default() };
+        assert_eq!(show(&all), ["memory.max=1", "memory.swap.max=max"]);
+    }
+
+    #[test]
     fn a_limit_without_a_controller_is_named() {
         let mut warnings = Vec::new();
         let resources = Resources { pids: Some(5), ..Resources::default() };

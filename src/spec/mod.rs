@@ -4,6 +4,8 @@
 //! types are stored in records, so each record that holds them carries a version.
 
 mod container;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod image;
 mod network;
 

@@ -23,10 +23,15 @@ impl Binder<'_> {
         let replicas = node.get("scale").or_else(|| deploy?.get("replicas")).and_then(Node::as_int);
         let mut networks = self.networks(node);
         if let Some(mac) = node.get("mac_address")
-            && let Some(first) = networks.values_mut().max_by_key(|network| network.priority)
-            && first.mac_address.is_none()
+            && let Some((key, first)) =
+                networks.iter_mut().min_by(|(a, x), (b, y)| (y.priority, a).cmp(&(x.priority, b)))
         {
-            first.mac_address = self.mac_address(mac);
+            let (own, address) = (first.mac_address, self.mac_address(mac));
+            if own.is_some() && address.is_some() && own != address {
+                let message = format!("`mac_address` differs from the one of the network `{key}`");
+                self.error(mac, message);
+            }
+            first.mac_address = own.or(address);
         }
         Service {
             image: node.get("image").and_then(|node| self.image(node)),
@@ -34,7 +39,7 @@ impl Binder<'_> {
             entrypoint: arguments(node, "entrypoint"),
             environment: environment(node),
             ports: self.ports(node),
-            expose: texts(node, "expose"),
+            expose: self.expose(node),
             volumes: self.mounts(node),
             networks,
             network_mode: network_mode(node),
@@ -78,6 +83,18 @@ impl Binder<'_> {
     fn ports(&mut self, node: &Node) -> Vec<Port> {
         let items = node.get("ports").and_then(Node::as_list).unwrap_or_default();
         items.iter().filter_map(|item| self.port(item)).collect()
+    }
+
+    /// Reads `PORT[-PORT][/PROTOCOL]`.
+    fn expose(&mut self, node: &Node) -> Vec<String> {
+        for item in node.get("expose").and_then(Node::as_list).unwrap_or_default() {
+            let text = item.as_text().unwrap_or_default();
+            let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+            if port_range(ports).is_none() || !matches!(protocol, "tcp" | "udp" | "sctp") {
+                self.error(item, format!("{text:?} is not a port, a range of ports or PORT/PROTOCOL"));
+            }
+        }
+        texts(node, "expose")
     }
 
     fn port(&mut self, node: &Node) -> Option<Port> {
@@ -173,8 +190,21 @@ impl Binder<'_> {
             mac_address: node.get("mac_address").and_then(|node| self.mac_address(node)),
             priority: node.get("priority").and_then(Node::as_int).unwrap_or_default(),
             gw_priority: node.get("gw_priority").and_then(Node::as_int).unwrap_or_default(),
-            interface_name: text(node, "interface_name"),
+            interface_name: self.interface_name(node),
         }
+    }
+
+    fn interface_name(&mut self, node: &Node) -> Option<String> {
+        let name = text(node, "interface_name")?;
+        // The kernel's rule.
+        if name.len() > 15
+            || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+            || name.starts_with('.')
+        {
+            let at = node.get("interface_name").unwrap_or(node);
+            self.error(at, format!("{name:?} is not the name of an interface: at most 15 characters, no / or :"));
+        }
+        Some(name)
     }
 
     fn mac_address(&mut self, node: &Node) -> Option<[u8; 6]> {
@@ -297,20 +327,28 @@ impl Binder<'_> {
         let cpus = node.get("cpus").or_else(|| limits?.get("cpus"));
         let pids = node.get("pids_limit").or_else(|| limits?.get("pids"));
         let oom_score_adj = node.get("oom_score_adj");
-        if let Some(at) = oom_score_adj
-            && at.as_int().is_some_and(|n| !(-1000..=1000).contains(&n))
-        {
-            self.error(at, "`oom_score_adj` is a number from -1000 to 1000".to_owned());
-        }
         if let Some(at) = cpus
             && at.as_float().is_some_and(|n| n < 0.0)
         {
             self.error(at, "`cpus` cannot be negative".to_owned());
         }
+        let memory = own_or("mem_limit", limits, "memory");
+        let memory_reservation = own_or("mem_reservation", reservations, "memory");
+        if let (Some(most), Some(kept)) = (memory, memory_reservation)
+            && kept > most
+            && let Some(at) = node.get("mem_reservation").or_else(|| reservations?.get("memory"))
+        {
+            self.error(at, "`mem_reservation` is more than the limit of memory".to_owned());
+        }
+        let swap = node.get("memswap_limit");
+        let memory_swap = swap.and_then(Node::as_text).and_then(units::bytes).filter(|n| *n != 0);
+        if let (Some(at), None, Some(1..)) = (swap, memory, memory_swap) {
+            self.error(at, "`memswap_limit` is memory and swap together, so it needs `mem_limit`".to_owned());
+        }
         Resources {
-            memory: own_or("mem_limit", limits, "memory"),
-            memory_reservation: own_or("mem_reservation", reservations, "memory"),
-            memory_swap: node.get("memswap_limit").and_then(Node::as_text).and_then(units::bytes).filter(|n| *n != 0),
+            memory,
+            memory_reservation,
+            memory_swap,
             nano_cpus: cpus.and_then(Node::as_float).filter(|n| *n > 0.0).map(|n| (n * 1e9).round() as u64),
             cpu_shares: node
                 .get("cpu_shares")

@@ -112,11 +112,29 @@ static WATCH: Object = Object {
 /// A command in a running container: `post_start`, `pre_stop`, `develop.watch.exec`.
 pub(super) static HOOK: Object = Object {
     name: "a hook",
-    required: &[],
+    required: &["command"],
     fields: rows![
         /// The command: a list, or a string that is split as a shell would do it.
         field("command", Shape::Command).replace().always().null(),
-        /// Image in which it runs, for `pre_start`. Default: that of the service.
+        /// User that it runs as. Default: that of the service.
+        field("user", Shape::Text),
+        /// Gives it all capabilities. Default: `false`.
+        field("privileged", Shape::Bool),
+        /// Folder in which it starts. Default: that of the service.
+        field("working_dir", Shape::Text),
+        /// Environment variables, added to those of the service.
+        field("environment", Shape::KeyValues(Bare::Null)),
+    ],
+};
+
+/// A container that must succeed before the service starts: `pre_start`.
+pub(super) static PRE_START: Object = Object {
+    name: "a hook",
+    required: &[],
+    fields: rows![
+        /// The command: a list, or a string that is split as a shell would do it. Default: that of the image.
+        field("command", Shape::Command).replace().always().null(),
+        /// Image in which it runs. Default: that of the service.
         field("image", Shape::Text),
         /// User that it runs as. Default: that of the service.
         field("user", Shape::Text),
@@ -126,7 +144,7 @@ pub(super) static HOOK: Object = Object {
         field("working_dir", Shape::Text),
         /// Environment variables, added to those of the service.
         field("environment", Shape::KeyValues(Bare::Null)),
-        /// For `pre_start`: runs it once for each container, not once for the service. Default: `false`.
+        /// Runs it once for each container, not once for the service. Default: `false`.
         field("per_replica", Shape::Bool),
     ],
 };

@@ -4,7 +4,9 @@ use super::Convert;
 use super::attachments::{BLKIO, CREDENTIAL_SPEC, DEVICE, ENDPOINT, MOUNT, PORT};
 use super::build::{BUILD, ULIMITS};
 use super::deploy::{DEPLOY, DEVICE_REQUEST};
-use super::process::{DEPENDENCY, DEVELOP, ENV_FILE, EXTENDS, HEALTHCHECK, HOOK, LOGGING, MODEL_GRANT, PROVIDER};
+use super::process::{
+    DEPENDENCY, DEVELOP, ENV_FILE, EXTENDS, HEALTHCHECK, HOOK, LOGGING, MODEL_GRANT, PRE_START, PROVIDER,
+};
 use super::resources::FILE_GRANT;
 use super::{Bare, Merge, Object, PathRule, Shape, Twice, Values, field};
 use crate::compose::short;
@@ -255,7 +257,7 @@ pub(crate) static SERVICE: Object = Object {
         field("post_start", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
         /// Commands that are run in containers of their own, one after the other, before the first start. One that
         /// fails makes the start fail.
-        field("pre_start", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
+        field("pre_start", Shape::List(&Shape::Object(&PRE_START), Twice::Keep)).unused(NOT_YET),
         /// Commands that are run in a container before it is asked to stop.
         field("pre_stop", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
         /// A program that provides the service in place of a container.

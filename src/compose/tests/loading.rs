@@ -75,6 +75,20 @@ fn mounts() {
 }
 
 #[test]
+fn the_mac_address_goes_to_the_first_network() {
+    let mac = |networks: &str| {
+        let text = format!(
+            "services: {{a: {{image: x, mac_address: '02:42:ac:11:65:43', networks: {{{networks}}}}}}}\nnetworks: {{n: , m: , l: }}\n"
+        );
+        let loaded = load_files(&[("stack.yml", text.as_bytes())], |_| {});
+        let networks = loaded.project.unwrap().services["a"].networks.clone();
+        networks.into_iter().filter(|(_, n)| n.mac_address.is_some()).map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    assert_eq!(mac("n: , l: , m: "), ["l"], "by name");
+    assert_eq!(mac("n: {priority: 1}, l: , m: {priority: 2}"), ["m"], "by priority");
+}
+
+#[test]
 fn networks_and_names() {
     let text = "services:\n  a: {image: x, networks: [front]}\n  b: {image: x, network_mode: none}\n  c: {image: x}\n\
                 networks: {front: {name: real}, other: }\nvolumes: {v: {external: true}, w: }\n";

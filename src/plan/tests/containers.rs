@@ -156,3 +156,17 @@ fn the_hosts_network_has_no_ports_of_its_own() {
     assert!(!world.spec("app-b-1").host_network);
     assert!(world.spec("app-b-1").endpoints.is_empty());
 }
+
+#[test]
+fn a_privileged_container_is_not_filtered() {
+    assert_eq!(spec("").seccomp, crate::spec::Seccomp::Default);
+    let spec = spec("privileged: true");
+    assert!(spec.privileged && spec.seccomp == crate::spec::Seccomp::Unconfined);
+}
+
+#[test]
+fn names_are_looked_up_as_the_file_says() {
+    let spec = spec("dns: [9.9.9.9], dns_search: [a.example], dns_opt: [use-vc]");
+    assert_eq!(spec.dns, ["9.9.9.9".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!((spec.dns_search, spec.dns_options), (vec!["a.example".to_owned()], vec!["use-vc".to_owned()]));
+}

@@ -313,6 +313,31 @@ fn ipv6_addresses_go_with_the_ipv4_ones() {
 }
 
 #[test]
+fn ipv6_addresses_of_the_file_are_used() {
+    let yaml = "{services: {web: {networks: {x: {addresses: {ipv6: 'fd00:5::10'}}}}},
+        networks: {x: {enable_ipv6: true, ipam: [{subnet: 'fd00:5::/64', gateway: 'fd00:5::9', ip_range: null}]}}}";
+    let mut world = World::new().with(yaml);
+    let (subnet, gateway) = world.observed.networks[0].spec.ipv6.unwrap();
+    assert_eq!((subnet.to_string(), gateway.to_string()), ("fd00:5::/64".into(), "fd00:5::9".into()));
+    assert_eq!(world.spec("app-web-1").endpoints[0].address6.unwrap().to_string(), "fd00:5::10");
+}
+
+#[test]
+fn an_interface_has_the_name_of_the_file() {
+    let mut world =
+        World::new().with("{services: {web: {networks: {a: {interface_name: lan0}, b: }}}, networks: {a: , b: }}");
+    let names: Vec<_> = world.spec("app-web-1").endpoints.iter().map(|e| e.interface.clone()).collect();
+    assert_eq!(names, ["lan0", "eth1"]);
+}
+
+#[test]
+fn a_network_has_the_mtu_of_the_file() {
+    let world = World::new()
+        .with("{services: {web: }, networks: {default: {driver_opts: {com.docker.network.driver.mtu: '1400'}}}}");
+    assert_eq!(world.observed.networks[0].spec.mtu, Some(1400));
+}
+
+#[test]
 fn endpoints_are_ordered_by_priority_and_route_by_gw_priority() {
     let yaml = "{services: {web: {hostname: www, networks: {
           a: {aliases: [one, web]}, b: {priority: 5}, c: {gw_priority: 1, mac_address: [2, 0, 0, 0, 0, 1]}, d: {gw_priority: 9}}}},
