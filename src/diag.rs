@@ -72,12 +72,21 @@ pub struct Diagnostic {
     pub label: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// What led to it: where a variable in the place was set, say.
+    pub notes: Vec<String>,
 }
 
 impl Diagnostic {
     /// Returns an error at a place.
     pub fn error(message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span: span.into(), label: String::new(), help: None }
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            span: span.into(),
+            label: String::new(),
+            help: None,
+            notes: Vec::new(),
+        }
     }
 
     /// Returns a warning at a place.

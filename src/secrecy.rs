@@ -27,6 +27,10 @@ const WORDS: [&str; 15] = [
 /// Tells whether the name of a variable, label or option is a secret's: `DB_PASSWORD`, `apiKey`,
 /// but not `KEYCLOAK_URL`, `PUBLIC_KEY` or `PASSWORD_FILE`.
 pub fn is_secret(name: &str) -> bool {
+    // The folder a shell is in.
+    if matches!(name, "PWD" | "OLDPWD") {
+        return false;
+    }
     let words = words(name);
     let has = |word: &str| words.iter().any(|own| own == word);
     let told_elsewhere = has("public") || matches!(words.last().map(String::as_str), Some("file" | "path" | "dir"));
@@ -95,7 +99,7 @@ mod tests {
         {
             assert!(is_secret(name), "{name}");
         }
-        for name in ["KEYCLOAK_URL", "PUBLIC_KEY", "POSTGRES_PASSWORD_FILE", "MONKEY", "USER", "TOKENIZER", ""] {
+        for name in ["KEYCLOAK_URL", "PUBLIC_KEY", "POSTGRES_PASSWORD_FILE", "MONKEY", "USER", "TOKENIZER", "PWD", ""] {
             assert!(!is_secret(name), "{name}");
         }
     }

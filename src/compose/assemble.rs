@@ -1,16 +1,18 @@
 //! Phases per file, in this order: parse, interpolate, canonical, extends, include; then merge
 //! into what earlier files said.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path as FilePath, PathBuf};
 
 use super::canonical::{Context, canonical};
 use super::discover::{self, Input};
-use super::interpolate::interpolate;
+use super::environment::Environment;
+use super::interpolate::Interpolation;
 use super::merge::{merge, strip_resets};
 use super::paths::{self, Base};
 use super::schema::{SERVICE, Shape, TOP};
 use super::tree::{Map, Mark, Node, Path, Value};
+use super::uses::Uses;
 use super::{LoadOptions, normalize, parse};
 use crate::diag::{Diagnostic, Span};
 
@@ -27,6 +29,10 @@ pub(crate) struct Assembly<'a> {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Unset variables that were reported.
     pub(crate) told: BTreeSet<String>,
+    /// Which variables are in which texts.
+    pub(crate) uses: Uses,
+    /// How many of the diagnostics have their notes on variables, or need none.
+    pub(crate) annotated: usize,
     /// How many files were read.
     pub(crate) files: usize,
 }
@@ -39,9 +45,26 @@ pub(crate) struct Parsed {
     pub(crate) documents: Vec<Node>,
 }
 
-type Environment = BTreeMap<String, String>;
+impl<'a> Assembly<'a> {
+    /// Returns an assembly of nothing yet.
+    pub(crate) fn new(options: &'a LoadOptions, diagnostics: Vec<Diagnostic>) -> Self {
+        Self { options, diagnostics, told: BTreeSet::new(), uses: Uses::default(), annotated: 0, files: 0 }
+    }
 
-impl Assembly<'_> {
+    /// Adds to what was found wrong which variables it came from.
+    pub(crate) fn annotate(&mut self) {
+        self.uses.annotate(&mut self.diagnostics[self.annotated..]);
+        self.annotated = self.diagnostics.len();
+    }
+
+    fn interpolate(&mut self, node: &mut Node, path: &Path<'_>, environment: &Environment) {
+        self.annotate();
+        let Self { told, uses, diagnostics, .. } = self;
+        Interpolation { environment, told, uses, diagnostics }.replace(node, path);
+        // What interpolation itself has to say is about the variable already.
+        self.annotated = self.diagnostics.len();
+    }
+
     /// Parses a file.
     pub(crate) fn parse(&mut self, input: Input) -> Parsed {
         self.files += 1;
@@ -69,7 +92,7 @@ impl Assembly<'_> {
                     continue;
                 }
                 if self.options.interpolate {
-                    interpolate(&mut document, &Path::ROOT, environment, &mut self.told, &mut self.diagnostics);
+                    self.interpolate(&mut document, &Path::ROOT, environment);
                 }
                 let mut cx = Context { diagnostics: &mut self.diagnostics, raw: !self.options.interpolate };
                 canonical(&mut document, &top, &Path::ROOT, &mut cx);
@@ -254,9 +277,7 @@ impl Assembly<'_> {
             None => Some(env_folder.join(".env")).filter(|path| path.is_file()).into_iter().collect(),
         };
         let mut inner = environment.clone();
-        for (key, value) in discover::env_files(&env_files, self.options, environment, &mut self.diagnostics) {
-            inner.entry(key).or_insert(value);
-        }
+        inner.add_below(discover::env_files(&env_files, self.options, environment, &mut self.diagnostics));
         Some(self.model(files, &base.at(&folder), &inner, chain))
     }
 
@@ -336,7 +357,7 @@ impl Services<'_> {
         let services = Path::ROOT.key("services");
         let path = services.key(name);
         if assembly.options.interpolate {
-            interpolate(service, &path, self.environment, &mut assembly.told, &mut assembly.diagnostics);
+            assembly.interpolate(service, &path, self.environment);
         }
         let mut cx = Context { diagnostics: &mut assembly.diagnostics, raw: !assembly.options.interpolate };
         canonical(service, &Shape::Object(&SERVICE), &path, &mut cx);

@@ -1,12 +1,12 @@
 //! Which files make up the project, where it lives, and the environment its variables come
 //! from (spec rows `file-*`, `project-dir`, `env-precedence`, `dotenv-default`, `envvar-*`).
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::environment::{Environment, Set, Setting};
 use super::{LoadOptions, dotenv, parse, paths};
 use crate::diag::{Diagnostic, Source, Span};
 
@@ -40,13 +40,13 @@ pub(crate) struct World {
     /// The project's folder.
     pub(crate) folder: PathBuf,
     /// Process environment, then env files.
-    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) environment: Environment,
 }
 
 /// Returns the files and the environment that the options name; `None` without any file.
 pub(crate) fn discover(options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>) -> Option<World> {
     let absolute = |path: &Path| PathBuf::from(paths::clean(&options.cwd.join(path).to_string_lossy()));
-    let mut environment = options.environment.clone();
+    let mut environment = Environment::of_shell(&options.environment);
     let project_directory = options.project_directory.as_deref().map(absolute);
 
     let first = options.files.iter().find(|f| f.as_os_str() != "-").map(|f| absolute(f));
@@ -122,10 +122,10 @@ pub(crate) fn shown(path: &Path, options: &LoadOptions) -> PathBuf {
 pub(crate) fn env_files(
     files: &[PathBuf],
     options: &LoadOptions,
-    outside: &BTreeMap<String, String>,
+    outside: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, String> {
-    let mut values: BTreeMap<String, String> = BTreeMap::new();
+) -> Environment {
+    let mut values = Environment::default();
     for path in files {
         let name = shown(path, options);
         let text = match read_bounded(path) {
@@ -136,40 +136,43 @@ pub(crate) fn env_files(
                 continue;
             }
         };
-        let lookup = |key: &str| outside.get(key).or_else(|| values.get(key)).cloned();
-        match dotenv::parse(&text, &lookup) {
+        let source = Arc::new(Source { path: name, text });
+        let lookup = |key: &str| outside.get(key).or_else(|| values.get(key)).map(str::to_owned);
+        match dotenv::parse(&source.text, &lookup) {
             Ok(more) => {
-                values.extend(more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit())));
+                for (key, line) in more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit())) {
+                    let span = Span { source: source.clone(), start: line.at.start, end: line.at.end };
+                    values.set(&key, Setting { value: line.value, set: Set::File(span) });
+                }
             }
-            Err(error) => diagnostics.push(dotenv_diagnostic(&name, text, &error)),
+            Err(error) => diagnostics.push(dotenv_diagnostic(source, &error)),
         }
     }
     values
 }
 
 /// Returns a mistake in an env file as a diagnostic with its line.
-pub(crate) fn dotenv_diagnostic(name: &Path, text: String, error: &dotenv::DotenvError) -> Diagnostic {
+pub(crate) fn dotenv_diagnostic(source: Arc<Source>, error: &dotenv::DotenvError) -> Diagnostic {
+    let text = &source.text;
     let start = error.at.min(text.len());
     let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let source = Arc::new(Source { path: name.to_owned(), text });
     Diagnostic::error(error.message.clone(), Span { source, start, end }).help("a line is NAME=value, or a # comment")
 }
 
 fn load_env(
     files: &[PathBuf],
     options: &LoadOptions,
-    environment: &mut BTreeMap<String, String>,
+    environment: &mut Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    for (key, value) in env_files(files, options, environment, diagnostics) {
-        environment.entry(key).or_insert(value);
-    }
+    let more = env_files(files, options, environment, diagnostics);
+    environment.add_below(more);
 }
 
 fn load_default_env(
     folder: &Path,
     options: &LoadOptions,
-    environment: &mut BTreeMap<String, String>,
+    environment: &mut Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let path = folder.join(".env");
@@ -190,7 +193,7 @@ fn explicit_env_files(options: &LoadOptions) -> Vec<PathBuf> {
 fn locate(
     options: &LoadOptions,
     start: &Path,
-    environment: &BTreeMap<String, String>,
+    environment: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Vec<PathBuf>> {
     let absolute = |path: &Path| match path.as_os_str() == "-" {
@@ -201,7 +204,7 @@ fn locate(
         return Some(options.files.iter().map(|f| absolute(f)).collect());
     }
     if let Some(listed) = environment.get("COMPOSE_FILE").filter(|v| !v.is_empty()) {
-        let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty()).map_or(":", String::as_str);
+        let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty()).unwrap_or(":");
         return Some(listed.split(separator).filter(|f| !f.is_empty()).map(|f| absolute(Path::new(f))).collect());
     }
     for folder in start.ancestors() {

@@ -1,6 +1,7 @@
 //! The dialect of `.env` and `env_file` files (spec rows `dotenv-*`).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::template::{self, Variables};
 
@@ -14,23 +15,32 @@ pub(crate) struct DotenvError {
     pub(crate) message: String,
 }
 
+/// What a line gives a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The value.
+    pub(crate) value: String,
+    /// Where the name stands, in bytes.
+    pub(crate) at: Range<usize>,
+}
+
 /// Returns the variables of a file, later lines over earlier ones.
 ///
 /// `lookup` knows what is set outside the file; it wins over the file's own earlier lines.
 pub(crate) fn parse(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<BTreeMap<String, String>, DotenvError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+) -> Result<BTreeMap<String, Line>, DotenvError> {
     let mut values = BTreeMap::new();
-    let mut reader = Reader { text, at: 0 };
+    let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut reader = Reader { text, at };
     while reader.next_statement() {
         let start = reader.at;
         let error = |message: String| DotenvError { at: start, message };
         let (key, bare) = reader.key().map_err(error)?;
         if bare {
             if let Some(value) = lookup(key) {
-                values.insert(key.to_owned(), value);
+                values.insert(key.to_owned(), Line { value, at: place(text, key) });
             }
             continue;
         }
@@ -42,16 +52,22 @@ pub(crate) fn parse(
                 template::substitute(&text, &mut variables).map_err(|e| error(e.to_string()))?
             }
         };
-        values.insert(key.to_owned(), value);
+        values.insert(key.to_owned(), Line { value, at: place(text, key) });
     }
     Ok(values)
+}
+
+/// Returns where a part of a text stands in it.
+fn place(text: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
 }
 
 /// Returns the variables of a file in `format: raw`: everything after `=` is the value.
 pub(crate) fn parse_raw(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<BTreeMap<String, String>, DotenvError> {
+) -> Result<BTreeMap<String, Line>, DotenvError> {
     let mut values = BTreeMap::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -66,7 +82,7 @@ pub(crate) fn parse_raw(
                 return Err(DotenvError { at, message: format!("invalid variable name {key:?}") });
             }
             if let Some(value) = value {
-                values.insert(key.to_owned(), value);
+                values.insert(key.to_owned(), Line { value, at: place(text, key) });
             }
         }
         at += line.len();
@@ -76,12 +92,12 @@ pub(crate) fn parse_raw(
 
 struct Scope<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
-    values: &'a BTreeMap<String, String>,
+    values: &'a BTreeMap<String, Line>,
 }
 
 impl Variables for Scope<'_> {
     fn value(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).or_else(|| self.values.get(name).cloned())
+        (self.lookup)(name).or_else(|| self.values.get(name).map(|line| line.value.clone()))
     }
 
     fn unset(&mut self, _name: &str) {}
@@ -221,8 +237,9 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &[(&str, &str)]) {
         let lookup = |name: &str| (name == "OUT").then(|| "outside".to_owned());
-        let values = parse(text, &lookup).unwrap_or_else(|e| BTreeMap::from([("error".to_owned(), e.to_string())]));
-        let got: Vec<(&str, &str)> = values.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let error = |e: DotenvError| BTreeMap::from([("error".to_owned(), Line { value: e.to_string(), at: 0..0 })]);
+        let values = parse(text, &lookup).unwrap_or_else(error);
+        let got: Vec<(&str, &str)> = values.iter().map(|(k, v)| (k.as_str(), v.value.as_str())).collect();
         assert_eq!(got, expected, "{text:?}");
     }
 
@@ -264,7 +281,8 @@ mod tests {
     #[test]
     fn raw_format() {
         let values = parse_raw("A=\"$x\" # y\n# c\nB='1'\n", &|_| None).unwrap();
-        assert_eq!(values["A"], "\"$x\" # y");
-        assert_eq!(values["B"], "'1'");
+        assert_eq!(values["A"].value, "\"$x\" # y");
+        assert_eq!(values["B"].value, "'1'");
+        assert_eq!(values["B"].at, 15..16);
     }
 }

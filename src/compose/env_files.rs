@@ -1,58 +1,72 @@
 //! Phase: `env_file` and `label_file` folded into `environment` and `labels` (spec rows
 //! `svc-env-file*`, `svc-label-file`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::environment::Environment;
 use super::tree::{Map, Node, Value};
 use super::{LoadOptions, discover, dotenv};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Source, Span};
 
-/// Reads the files of a service; its own attributes win over them.
-pub(crate) fn resolve(
-    service: &mut Map,
-    folder: &Path,
-    options: &LoadOptions,
-    environment: &BTreeMap<String, String>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    if let Some(files) = service.shift_remove("env_file") {
-        let mut reader = Reader { folder, options, diagnostics, values: BTreeMap::new(), places: BTreeMap::new() };
-        for file in files.as_list().unwrap_or_default() {
-            let required = file.get("required").is_none_or(Node::is_true);
-            let raw = file.get("format").is_some();
-            if let Some(path) = file.get("path") {
-                reader.read(path, required, raw, &|key| environment.get(key).cloned());
+/// Reads the env files of services; one that many of them name is read once.
+pub(crate) struct EnvFiles<'a> {
+    /// What relative paths start from.
+    pub(crate) folder: &'a Path,
+    /// How to load.
+    pub(crate) options: &'a LoadOptions,
+    /// The project's variables.
+    pub(crate) environment: &'a Environment,
+    /// Texts that were read.
+    pub(crate) sources: HashMap<PathBuf, Arc<Source>>,
+    /// What was found wrong.
+    pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+type Values = BTreeMap<String, Node>;
+
+impl EnvFiles<'_> {
+    /// Folds the files of a service into its attributes, which win over them.
+    pub(crate) fn fold(&mut self, service: &mut Map) {
+        if let Some(files) = service.shift_remove("env_file") {
+            let mut values = Values::new();
+            for file in files.as_list().unwrap_or_default() {
+                let required = file.get("required").is_none_or(Node::is_true);
+                let raw = file.get("format").is_some();
+                if let Some(path) = file.get("path") {
+                    let environment = self.environment;
+                    let outside = |key: &str| environment.get(key).map(str::to_owned);
+                    self.read(path, required, raw, &outside, &mut values);
+                }
             }
+            fold(service, "environment", values);
         }
-        reader.fold(service, "environment");
-    }
-    if let Some(files) = service.shift_remove("label_file") {
-        let mut reader = Reader { folder, options, diagnostics, values: BTreeMap::new(), places: BTreeMap::new() };
-        for path in files.as_list().unwrap_or_default() {
-            reader.read(path, true, false, &|_| None);
+        if let Some(files) = service.shift_remove("label_file") {
+            let mut values = Values::new();
+            for path in files.as_list().unwrap_or_default() {
+                self.read(path, true, false, &|_| None, &mut values);
+            }
+            fold(service, "labels", values);
         }
-        reader.fold(service, "labels");
     }
-}
 
-struct Reader<'a> {
-    folder: &'a Path,
-    options: &'a LoadOptions,
-    diagnostics: &'a mut Vec<Diagnostic>,
-    values: BTreeMap<String, String>,
-    places: BTreeMap<String, Node>,
-}
-
-impl Reader<'_> {
-    fn read(&mut self, path: &Node, required: bool, raw: bool, outside: &dyn Fn(&str) -> Option<String>) {
+    fn read(
+        &mut self,
+        path: &Node,
+        required: bool,
+        raw: bool,
+        outside: &dyn Fn(&str) -> Option<String>,
+        values: &mut Values,
+    ) {
         let Some(text) = path.as_text() else { return };
         let file: PathBuf = self.folder.join(text);
-        let shown = discover::shown(&file, self.options);
-        let bytes = match discover::read_bounded(&file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return,
+        let source = match self.source(&file) {
+            Ok(source) => source,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return,
             Err(error) => {
+                let shown = discover::shown(&file, self.options);
                 let message = format!("cannot read the env file {}: {}", shown.display(), discover::reason(&error));
                 self.diagnostics.push(
                     Diagnostic::error(message, path.span.clone())
@@ -62,30 +76,39 @@ impl Reader<'_> {
                 return;
             }
         };
-        let content = String::from_utf8_lossy(&bytes).into_owned();
         // Earlier files win over the environment here, unlike in `.env`.
-        let lookup = |key: &str| self.values.get(key).cloned().or_else(|| outside(key));
-        let parsed = if raw { dotenv::parse_raw(&content, &lookup) } else { dotenv::parse(&content, &lookup) };
+        let lookup = |key: &str| values.get(key).and_then(Node::scalar_text).or_else(|| outside(key));
+        let parsed = if raw { dotenv::parse_raw(&source.text, &lookup) } else { dotenv::parse(&source.text, &lookup) };
         match parsed {
-            Ok(values) => {
-                for (key, value) in values {
-                    self.places.insert(key.clone(), path.clone());
-                    self.values.insert(key, value);
+            Ok(lines) => {
+                for (key, line) in lines {
+                    let span = Span { source: source.clone(), start: line.at.start, end: line.at.end };
+                    let value = Node { key: Some(span.clone()), span: Some(span), ..Node::from(line.value) };
+                    values.insert(key, value);
                 }
             }
-            Err(error) => self.diagnostics.push(discover::dotenv_diagnostic(&shown, content, &error)),
+            Err(error) => self.diagnostics.push(discover::dotenv_diagnostic(source, &error)),
         }
     }
 
-    fn fold(self, service: &mut Map, attribute: &str) {
-        let own = service.entry(attribute.to_owned()).or_insert_with(Node::map);
-        if own.is_null() {
-            own.value = Value::Map(Map::new());
+    fn source(&mut self, file: &Path) -> io::Result<Arc<Source>> {
+        if let Some(source) = self.sources.get(file) {
+            return Ok(source.clone());
         }
-        let Some(own) = own.as_map_mut() else { return };
-        for (key, value) in self.values {
-            let place = self.places.get(&key).and_then(|node| node.span.clone());
-            own.entry(key).or_insert_with(|| Node { span: place, ..Node::from(value) });
-        }
+        let text = String::from_utf8_lossy(&discover::read_bounded(file)?).into_owned();
+        let source = Arc::new(Source { path: discover::shown(file, self.options), text });
+        self.sources.insert(file.to_owned(), source.clone());
+        Ok(source)
+    }
+}
+
+fn fold(service: &mut Map, attribute: &str, values: Values) {
+    let own = service.entry(attribute.to_owned()).or_insert_with(Node::map);
+    if own.is_null() {
+        own.value = Value::Map(Map::new());
+    }
+    let Some(own) = own.as_map_mut() else { return };
+    for (key, value) in values {
+        own.entry(key).or_insert(value);
     }
 }

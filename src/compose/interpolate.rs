@@ -1,70 +1,99 @@
 //! Phase: variables in values (spec rows `interp-*`). Keys are left alone (`interp-values-only`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::template::{self, TemplateError, Variables};
+use super::environment::Environment;
+use super::template::{self, Outcome, TemplateError, Variables};
 use super::tree::{Mark, Node, Path, Value};
+use super::uses::{Use, Uses};
 use crate::diag::{Diagnostic, Span};
 
-/// Replaces the variables in every text of a tree.
-///
-/// `told` holds the unset variables that were reported already.
-pub(crate) fn interpolate(
-    node: &mut Node,
-    path: &Path<'_>,
-    environment: &BTreeMap<String, String>,
-    told: &mut BTreeSet<String>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    if node.mark == Mark::Reset {
-        return;
-    }
-    match &mut node.value {
-        Value::Text(text) if text.contains('$') => {
-            let mut scope = Scope { environment, unset: Vec::new() };
-            match template::substitute(text, &mut scope) {
-                Ok(replaced) => *text = replaced,
-                Err(error) => diagnostics.push(explain(&error, path, node.span.as_ref())),
-            }
-            for name in scope.unset {
-                if told.insert(name.clone()) {
-                    let span = node.span.as_ref().map(|span| narrow(span, &name));
-                    diagnostics.push(
-                        Diagnostic::warning(
-                            format!("the variable {name} is not set and becomes an empty string"),
-                            span,
-                        )
-                        .help(format!("set it in the environment or in .env, or give a default: ${{{name}:-value}}")),
-                    );
+/// Variables that are remembered of one text.
+const MAX_USES: usize = 32;
+
+/// What replacing variables needs to know, and what comes of it.
+pub(crate) struct Interpolation<'a> {
+    /// The variables.
+    pub(crate) environment: &'a Environment,
+    /// Unset variables that were reported already.
+    pub(crate) told: &'a mut BTreeSet<String>,
+    /// Which variables are in which texts.
+    pub(crate) uses: &'a mut Uses,
+    /// What was found wrong.
+    pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Interpolation<'_> {
+    /// Replaces the variables in every text of a tree.
+    pub(crate) fn replace(&mut self, node: &mut Node, path: &Path<'_>) {
+        if node.mark == Mark::Reset {
+            return;
+        }
+        match &mut node.value {
+            Value::Text(text) if text.contains('$') => {
+                if let Some(replaced) = self.substitute(text, node.span.as_ref(), path) {
+                    *text = replaced;
                 }
             }
+            Value::List(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.replace(item, &path.index(index));
+                }
+            }
+            Value::Map(map) => {
+                for (key, value) in map {
+                    self.replace(value, &path.key(key));
+                }
+            }
+            _ => {}
         }
-        Value::List(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                interpolate(item, &path.index(index), environment, told, diagnostics);
+    }
+
+    fn substitute(&mut self, text: &str, span: Option<&Span>, path: &Path<'_>) -> Option<String> {
+        let new = span.filter(|span| !self.uses.knows(span));
+        let mut scope = Scope { environment: self.environment, unset: Vec::new(), uses: new.map(|_| Vec::new()) };
+        let replaced = template::substitute(text, &mut scope)
+            .map_err(|error| self.diagnostics.push(explain(&error, path, span)))
+            .ok();
+        for name in scope.unset {
+            if self.told.insert(name.clone()) {
+                let message = format!("the variable {name} is not set and becomes an empty string");
+                let help = format!("set it in the environment or in .env, or give a default: ${{{name}:-value}}");
+                let span = span.map(|span| narrow(span, &name));
+                self.diagnostics.push(Diagnostic::warning(message, span).help(help));
             }
         }
-        Value::Map(map) => {
-            for (key, value) in map {
-                interpolate(value, &path.key(key), environment, told, diagnostics);
-            }
+        if let (Some(span), Some(uses)) = (new, scope.uses) {
+            self.uses.add(span, uses);
         }
-        _ => {}
+        replaced
     }
 }
 
 struct Scope<'a> {
-    environment: &'a BTreeMap<String, String>,
+    environment: &'a Environment,
     unset: Vec<String>,
+    /// What became of the variables, each told once; `None` where that is known.
+    uses: Option<Vec<Use>>,
 }
 
 impl Variables for Scope<'_> {
     fn value(&self, name: &str) -> Option<String> {
-        self.environment.get(name).cloned()
+        self.environment.get(name).map(str::to_owned)
     }
 
     fn unset(&mut self, name: &str) {
         self.unset.push(name.to_owned());
+    }
+
+    fn used(&mut self, name: &str, outcome: Outcome) {
+        if let Some(uses) = &mut self.uses
+            && !uses.iter().any(|known| known.name == name && known.outcome == outcome)
+            && uses.len() < MAX_USES
+        {
+            let settings = self.environment.settings(name).cloned();
+            uses.push(Use { name: name.to_owned(), outcome, settings });
+        }
     }
 }
 

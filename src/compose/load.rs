@@ -1,13 +1,14 @@
 //! The order of the phases, written once.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::assemble::Assembly;
+use super::env_files::EnvFiles;
 use super::paths::Base;
 use super::project_name::{project_name, with_name};
 use super::schema::{Shape, TOP};
 use super::tree::{Map, Node};
-use super::{LoadOptions, Loaded, bind, discover, env_files, finish, normalize, profiles, unsupported, validate};
+use super::{LoadOptions, Loaded, bind, discover, finish, normalize, profiles, unsupported, validate};
 use crate::diag::{Diagnostic, Severity, Span};
 
 /// Returns the project that the options describe; never panics and never prints.
@@ -17,8 +18,8 @@ pub fn load(options: &LoadOptions) -> Loaded {
     let Some(world) = discover::discover(options, &mut diagnostics) else {
         return Loaded { diagnostics, ..loaded };
     };
-    loaded.environment.clone_from(&world.environment);
-    let mut assembly = Assembly { options, diagnostics, told: BTreeSet::new(), files: 0 };
+    loaded.environment = world.environment.values();
+    let mut assembly = Assembly::new(options, diagnostics);
     let mut world = world;
     let files: Vec<_> = std::mem::take(&mut world.files).into_iter().map(|input| assembly.parse(input)).collect();
     let paths: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
@@ -34,7 +35,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
     let name = project_name(options, &world, &documents, &mut assembly.diagnostics);
     let name = name.unwrap_or_default();
     let environment = with_name(std::mem::take(&mut world.environment), &name);
-    loaded.environment.clone_from(&environment);
+    loaded.environment = environment.values();
 
     let base = Base {
         folder: world.folder.clone(),
@@ -42,7 +43,8 @@ pub fn load(options: &LoadOptions) -> Loaded {
         home: options.environment.get("HOME").filter(|h| !h.is_empty()).map(Into::into),
     };
     let mut whole = assembly.model(files, &base, &environment, &[]);
-    let mut diagnostics = assembly.diagnostics;
+    assembly.annotate();
+    let Assembly { mut diagnostics, uses, annotated, .. } = assembly;
 
     validate::shape(&whole, &mut diagnostics);
     if let Some(top) = whole.as_map_mut() {
@@ -55,15 +57,21 @@ pub fn load(options: &LoadOptions) -> Loaded {
     if !options.interpolate {
         // Values are still templates: they are printed as they are, and nothing is made of them.
         loaded.tree = (!failed(&diagnostics)).then_some(whole);
+        uses.annotate(&mut diagnostics[annotated..]);
         loaded.diagnostics = tidy(diagnostics);
         return loaded;
     }
     let disabled = profiles::disable(&mut whole, options, &environment, &mut diagnostics);
     validate::references(&whole, &disabled, &mut diagnostics);
     if let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) {
-        for service in services.values_mut().filter_map(Node::as_map_mut) {
-            env_files::resolve(service, &world.folder, options, &environment, &mut diagnostics);
-        }
+        let mut files = EnvFiles {
+            folder: &world.folder,
+            options,
+            environment: &environment,
+            sources: HashMap::new(),
+            diagnostics: &mut diagnostics,
+        };
+        services.values_mut().filter_map(Node::as_map_mut).for_each(|service| files.fold(service));
     }
     loaded.service_spans = service_spans(&whole);
     loaded.dependency_spans = dependency_spans(&whole);
@@ -81,6 +89,8 @@ pub fn load(options: &LoadOptions) -> Loaded {
         finish::escape(&mut whole);
         loaded.tree = Some(whole);
     }
+    uses.annotate(&mut diagnostics[annotated..]);
+    uses.annotate(&mut loaded.unsupported);
     loaded.diagnostics = tidy(diagnostics);
     loaded
 }

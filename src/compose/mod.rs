@@ -28,6 +28,7 @@ mod canonical;
 mod discover;
 mod dotenv;
 mod env_files;
+pub mod environment;
 mod finish;
 mod interpolate;
 mod load;
@@ -47,6 +48,7 @@ pub mod template;
 pub mod tree;
 mod units;
 mod unsupported;
+pub mod uses;
 mod validate;
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Phases: defaults (per included file), then what a project implies as a whole: the default
 //! network, names, dependencies that other attributes imply.
 
-use std::collections::BTreeMap;
-
+use super::environment::Environment;
 use super::paths;
 use super::tree::{Map, Node, Value};
 
@@ -57,7 +56,7 @@ fn put(map: &mut Map, key: &str, value: impl FnOnce() -> Node) {
 }
 
 /// Makes explicit what the project implies.
-pub(crate) fn normalize(whole: &mut Node, name: &str, environment: &BTreeMap<String, String>) {
+pub(crate) fn normalize(whole: &mut Node, name: &str, environment: &Environment) {
     let Some(top) = whole.as_map_mut() else { return };
     let mut uses_default = false;
     if let Some(services) = top.get_mut("services").and_then(Node::as_map_mut) {
@@ -112,7 +111,7 @@ fn networks(service: &mut Map) -> bool {
     }
 }
 
-fn build(service: &mut Map, environment: &BTreeMap<String, String>) {
+fn build(service: &mut Map, environment: &Environment) {
     let Some(build) = service.get_mut("build").and_then(Node::as_map_mut) else { return };
     if !build.contains_key("dockerfile_inline") {
         put(build, "dockerfile", || "Dockerfile".into());
@@ -121,11 +120,11 @@ fn build(service: &mut Map, environment: &BTreeMap<String, String>) {
 }
 
 /// Gives keys without a value the one from the environment; without one they stay or go.
-fn resolve(node: Option<&mut Node>, environment: &BTreeMap<String, String>, keep: bool) {
+fn resolve(node: Option<&mut Node>, environment: &Environment, keep: bool) {
     let Some(map) = node.and_then(Node::as_map_mut) else { return };
     for (key, value) in map.iter_mut().filter(|(_, value)| value.is_null()) {
         if let Some(found) = environment.get(key) {
-            value.value = Value::Text(found.clone());
+            value.value = Value::Text(found.to_owned());
         }
     }
     if !keep {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LoadOptions;
+use super::environment::Environment;
 use super::tree::{Map, Node};
 use crate::diag::Diagnostic;
 
@@ -10,13 +11,13 @@ use crate::diag::Diagnostic;
 pub(crate) fn disable(
     whole: &mut Node,
     options: &LoadOptions,
-    environment: &BTreeMap<String, String>,
+    environment: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Map {
     let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) else { return Map::new() };
     let mut active: BTreeSet<String> = options.profiles.iter().cloned().collect();
     if active.is_empty() {
-        let listed = environment.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        let listed = environment.get("COMPOSE_PROFILES").unwrap_or_default();
         active.extend(listed.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned));
     }
     for name in &options.services {

@@ -1,11 +1,13 @@
 //! The project's name (spec row `project-name-precedence`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::LoadOptions;
 use super::discover::World;
-use super::interpolate::interpolate;
+use super::environment::{Environment, Set, Setting};
+use super::interpolate::Interpolation;
 use super::tree::{Node, Path};
+use super::uses::Uses;
 use crate::diag::Diagnostic;
 
 /// Returns the name: `-p`, `COMPOSE_PROJECT_NAME`, `name:` of the last file that has it, the folder.
@@ -15,7 +17,8 @@ pub(crate) fn project_name(
     documents: &[Node],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<String> {
-    let from_environment = || world.environment.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()).cloned();
+    let from_environment =
+        || world.environment.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()).map(str::to_owned);
     if let Some(name) = options.project_name.clone().filter(|n| !n.is_empty()).or_else(from_environment) {
         if normalized(&name) != name {
             diagnostics.push(
@@ -35,8 +38,13 @@ pub(crate) fn project_name(
         let mut node = node.clone();
         if options.interpolate {
             // Told again, with the same place, when the whole file is interpolated.
-            let (mut told, mut unheard) = (BTreeSet::new(), Vec::new());
-            interpolate(&mut node, &Path::ROOT.key("name"), &world.environment, &mut told, &mut unheard);
+            let mut interpolation = Interpolation {
+                environment: &world.environment,
+                told: &mut BTreeSet::new(),
+                uses: &mut Uses::default(),
+                diagnostics: &mut Vec::new(),
+            };
+            interpolation.replace(&mut node, &Path::ROOT.key("name"));
         }
         let text = node.as_text().unwrap_or_default();
         let name = normalized(text);
@@ -70,7 +78,9 @@ fn normalized(text: &str) -> String {
 }
 
 /// Returns the environment with the project's name in it (spec row `project-name-var`).
-pub(crate) fn with_name(mut environment: BTreeMap<String, String>, name: &str) -> BTreeMap<String, String> {
-    environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.to_owned());
+pub(crate) fn with_name(mut environment: Environment, name: &str) -> Environment {
+    if environment.get("COMPOSE_PROJECT_NAME") != Some(name) {
+        environment.set("COMPOSE_PROJECT_NAME", Setting { value: name.to_owned(), set: Set::Project });
+    }
     environment
 }

@@ -6,6 +6,23 @@ pub trait Variables {
     fn value(&self, name: &str) -> Option<String>;
     /// Hears that an unset variable became an empty string.
     fn unset(&mut self, name: &str);
+    /// Hears what became of a variable.
+    fn used(&mut self, _name: &str, _outcome: Outcome) {}
+}
+
+/// What became of a variable in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its value was put in.
+    Value,
+    /// It is not set: an empty string.
+    Empty,
+    /// The default of `${NAME:-default}`.
+    Default,
+    /// The replacement of `${NAME:+replacement}`.
+    Alternative,
+    /// Nothing: `${NAME:+replacement}` without a value.
+    Nothing,
 }
 
 /// Why a text could not be substituted.
@@ -110,9 +127,22 @@ fn evaluate(
     let filled = value.as_ref().is_some_and(|v| !v.is_empty());
     let present = if operator.starts_with(':') { filled } else { value.is_some() };
     match (operator.trim_start_matches(':'), present) {
-        ("-", false) | ("+", true) => expand(operand, variables, depth + 1),
-        ("-" | "?", true) => Ok(value.unwrap_or_default()),
-        ("+", false) => Ok(String::new()),
+        ("-", false) => {
+            variables.used(name, Outcome::Default);
+            expand(operand, variables, depth + 1)
+        }
+        ("+", true) => {
+            variables.used(name, Outcome::Alternative);
+            expand(operand, variables, depth + 1)
+        }
+        ("-" | "?", true) => {
+            variables.used(name, Outcome::Value);
+            Ok(value.unwrap_or_default())
+        }
+        ("+", false) => {
+            variables.used(name, Outcome::Nothing);
+            Ok(String::new())
+        }
         ("?", false) => {
             let message = expand(operand, variables, depth + 1)?;
             Err(TemplateError::Required { name: name.to_owned(), message })
@@ -121,6 +151,7 @@ fn evaluate(
             if value.is_none() {
                 variables.unset(name);
             }
+            variables.used(name, if value.is_some() { Outcome::Value } else { Outcome::Empty });
             Ok(value.unwrap_or_default())
         }
     }

@@ -8,6 +8,7 @@ use miette::{
     SpanContents,
 };
 
+use super::style::Palette;
 use crate::diag::{Diagnostic, Severity, Span};
 
 /// Returns the diagnostics drawn for a terminal of so many columns.
@@ -17,6 +18,7 @@ pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
         .with_width(width.clamp(40, 200))
         .with_context_lines(1)
         .with_links(false);
+    let palette = Palette::new(color);
     let mut out = String::new();
     for diagnostic in diagnostics {
         let mut drawn = String::new();
@@ -29,12 +31,16 @@ pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
             out.push_str(line.trim_end());
             out.push('\n');
         }
+        for note in &diagnostic.notes {
+            out.push_str(&format!("  {} {}\n", palette.cyan("note:"), harmless(note)));
+        }
     }
     out
 }
 
 /// Returns the diagnostics as a JSON array: `severity`, `message`, and where they are known
-/// `file`, `line`, `column`, `end_line`, `end_column` (from 1, in characters), `label`, `help`.
+/// `file`, `line`, `column`, `end_line`, `end_column` (from 1, in characters), `label`, `help`,
+/// `notes`.
 pub fn json(diagnostics: &[Diagnostic]) -> serde_json::Value {
     diagnostics.iter().map(object).collect()
 }
@@ -63,6 +69,9 @@ fn object(diagnostic: &Diagnostic) -> serde_json::Value {
     }
     if let Some(help) = &diagnostic.help {
         put("help", help.as_str().into());
+    }
+    if !diagnostic.notes.is_empty() {
+        put("notes", diagnostic.notes.iter().map(String::as_str).collect());
     }
     serde_json::Value::Object(object)
 }
@@ -193,6 +202,22 @@ mod tests {
           ╰────
          help: did you mean `ports`?
         ");
+    }
+
+    #[test]
+    fn notes_stand_below() {
+        let text = "ports: ['${PORT}']\n";
+        let mut error = Diagnostic::error("\"abc\" is not a port", at(text, "'${PORT}'")).help("write a number");
+        error.notes.push("PORT=abc is set in .env:3".to_owned());
+        insta::assert_snapshot!(draw(&[error], false, 80), @r#"
+         × "abc" is not a port
+          ╭─[stack.yml:1:9]
+        1 │ ports: ['${PORT}']
+          ·         ─────────
+          ╰────
+         help: write a number
+         note: PORT=abc is set in .env:3
+        "#);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod diagnostics;
 mod hostile;
 mod loading;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,6 +50,9 @@ fn line(diagnostic: &Diagnostic) -> String {
     }
     if let Some(help) = &diagnostic.help {
         out += &format!("\n    {help}");
+    }
+    for note in &diagnostic.notes {
+        out += &format!("\n    note: {note}");
     }
     out
 }
