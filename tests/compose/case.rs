@@ -6,6 +6,7 @@
 //! -- file compose.yml                   a file of the project's folder, which is called `p`
 //! services: {a: {image: x}}
 //! -- env                                variables of the shell, KEY=VALUE lines
+//! -- in sub                             the folder the command runs in, below the project's
 //! -- stdin                              what standard input holds
 //! -- args -f compose.yml --profile x    what stands before `config --format json`
 //! -- run config --services              instead of `config --format json`
@@ -20,8 +21,8 @@
 //! -- proven tests/kernel/lifecycle.rs name_of_a_test     where containers show that it works
 //! ```
 //!
-//! `$DIR` is the project's folder, everywhere. Standard error is compared with its line breaks
-//! and runs of spaces taken as one space. Without a `-- silent`, warnings do not matter.
+//! `$DIR` is the project's folder, everywhere. Standard error is compared without its spaces, line
+//! breaks and frames, as long lines are broken anywhere. Without a `-- silent`, warnings do not matter.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(crate) struct Case {
     pub(crate) title: String,
     files: Vec<(String, String)>,
     environment: Vec<(String, String)>,
+    within: PathBuf,
     stdin: Option<String>,
     arguments: Vec<String>,
     run: Option<Vec<String>>,
@@ -92,6 +94,7 @@ fn end(cases: &mut [Case], section: Option<(String, String)>) -> Result<(), Stri
                 case.environment.push((key.to_owned(), value.to_owned()));
             }
         }
+        "in" => case.within = rest.into(),
         "stdin" => case.stdin = Some(body),
         "args" => case.arguments = words(),
         "run" => case.run = Some(words()),
@@ -149,11 +152,12 @@ impl Case {
             std::fs::create_dir_all(path.parent().unwrap_or(&folder)).map_err(|error| error.to_string())?;
             std::fs::write(&path, full(text)).map_err(|error| format!("{}: {error}", path.display()))?;
         }
-        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let within = folder.join(&self.within);
+        std::fs::create_dir_all(&within).map_err(|error| error.to_string())?;
 
-        self.check_up(&root, &folder)?;
+        self.check_up(&root, &within)?;
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("stack"));
-        command.current_dir(&folder).env_clear().env("HOME", &root).env("PATH", "/usr/bin:/bin");
+        command.current_dir(&within).env_clear().env("HOME", &root).env("PATH", "/usr/bin:/bin");
         command.envs(self.environment.iter().map(|(key, value)| (key, full(value))));
         command.args(self.arguments.iter().map(|argument| full(argument)));
         match &self.run {
@@ -165,14 +169,13 @@ impl Case {
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         let shown = format!("{}\n--- stdout\n{stdout}\n--- stderr\n{stderr}", output.status);
 
-        // Long lines are broken, inside a frame.
-        let told = stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        let told = unspaced(&stderr);
         let status = i32::from(!self.errors.is_empty());
         if output.status.code() != Some(status) || told.contains("panicked") {
             return Err(format!("the status should be {status}: {shown}"));
         }
         for fragment in self.errors.iter().chain(&self.warnings) {
-            if !told.contains(&full(fragment)) {
+            if !told.contains(&unspaced(&full(fragment))) {
                 return Err(format!("standard error should hold {fragment:?}: {shown}"));
             }
         }
@@ -244,6 +247,10 @@ fn line(diagnostic: &Diagnostic) -> String {
     };
     let help = diagnostic.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
     format!("{place}{severity}: {}{help}", diagnostic.message)
+}
+
+fn unspaced(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && *c != '│').collect()
 }
 
 fn text(bytes: &[u8]) -> String {
