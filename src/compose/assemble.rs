@@ -188,7 +188,7 @@ impl<'a> Assembly<'a> {
     ) -> Option<Node> {
         if !services.map.contains_key(target) {
             let known = services.map.keys().map(String::as_str).filter(|known| *known != name);
-            self.diagnostics.push(unknown_base(name, target, place, known));
+            self.diagnostics.push(unknown_base(name, target, None, place, known));
             return None;
         }
         self.extend(services, target, chain);
@@ -225,7 +225,8 @@ impl<'a> Assembly<'a> {
             paths::resolve(&mut service, &Shape::Object(&SERVICE), &base);
             return service.as_map().is_some().then_some(service);
         }
-        self.diagnostics.push(unknown_base(name, target, place, known.iter().map(String::as_str)));
+        let known = known.iter().map(String::as_str);
+        self.diagnostics.push(unknown_base(name, target, Some(self.shown(&path)), place, known));
         None
     }
 
@@ -241,7 +242,12 @@ impl<'a> Assembly<'a> {
         let Some(include) = document.as_map_mut().and_then(|map| map.shift_remove("include")) else { return };
         let chain: Vec<PathBuf> = chain.iter().cloned().chain([file.to_owned()]).collect();
         let Value::List(items) = include.value else { return };
-        for item in items {
+        for (index, item) in items.into_iter().enumerate() {
+            if item.as_map().is_some_and(|map| !map.contains_key("path")) {
+                let message = format!("`include[{index}]` lacks `path`");
+                self.diagnostics.push(Diagnostic::error(message, item.span.clone()).help("name the file to include"));
+                continue;
+            }
             if let Some(imported) = self.included(&item, base, environment, &chain) {
                 self.import(document, imported, &item);
             }
@@ -364,8 +370,15 @@ impl Services<'_> {
     }
 }
 
-fn unknown_base<'a>(name: &str, target: &str, place: Option<Span>, known: impl Iterator<Item = &'a str>) -> Diagnostic {
-    let message = format!("the service `{name}` extends `{target}`, which does not exist");
+fn unknown_base<'a>(
+    name: &str,
+    target: &str,
+    file: Option<String>,
+    place: Option<Span>,
+    known: impl Iterator<Item = &'a str>,
+) -> Diagnostic {
+    let within = file.map(|file| format!(" in {file}")).unwrap_or_default();
+    let message = format!("the service `{name}` extends `{target}`, which does not exist{within}");
     let diagnostic = Diagnostic::error(message, place);
     match crate::diag::nearest(target, known) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
