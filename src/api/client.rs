@@ -237,6 +237,19 @@ impl Client {
         self.stream(Method::POST, path, bytes.into()).await
     }
 
+    /// Posts a question that has one answer; put again when the engine goes before it answered.
+    pub async fn consult<B: Serialize, T: DeserializeOwned>(&self, path: &str, request: &B) -> Result<T, ClientError> {
+        let bytes = serde_json::to_vec(request).map_err(|err| ClientError::Decode { path: path.to_owned(), err })?;
+        let bytes = Bytes::from(bytes);
+        for _ in 0..ASK_AGAIN {
+            match self.exchange(Method::POST, path, bytes.clone()).await {
+                Err(err) if err.lost() => self.replace(&err).await?,
+                answer => return decode(path, &answer?),
+            }
+        }
+        decode(path, &self.exchange(Method::POST, path, bytes).await?)
+    }
+
     /// Asks for a stream of objects, one a line.
     pub async fn follow<T: DeserializeOwned>(&self, path: &str) -> Result<Lines<T>, ClientError> {
         for _ in 0..ASK_AGAIN {

@@ -5,6 +5,7 @@
 //! | --- | --- | --- |
 //! | `GET /v1/version` | | [`Version`] |
 //! | `POST /v1/projects/NAME/up` | [`UpRequest`] | events |
+//! | `POST /v1/projects/NAME/plan` | [`UpRequest`] | [`PlanAnswer`] |
 //! | `POST /v1/projects/NAME/down` | [`DownRequest`] | events |
 //! | `POST /v1/projects/NAME/{start,stop,restart,kill,rm}` | [`ServicesRequest`] | events |
 //! | `GET /v1/projects/NAME/containers` | | [`Vec<ContainerSummary>`] |
@@ -31,7 +32,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::compose::model::Project;
+use crate::event::Failure;
 use crate::ids::{ContainerId, ProjectName, ServiceName};
+pub use crate::plan::review::{Change, Effect, Kind, Review, Reviewed};
 pub use crate::spec::Recreate;
 
 /// Version of this protocol; client and daemon must agree exactly.
@@ -86,9 +89,18 @@ pub struct UpRequest {
     pub timeout: Option<u64>,
     /// Overrides each service's pull policy (`--pull`).
     pub pull: Option<crate::compose::model::PullPolicy>,
-    /// Answer with the plan, a note a step, and change nothing (`--dry-run`).
+    /// What the user has seen and agreed to (`--plan`): anything else is refused.
     #[serde(default)]
-    pub dry_run: bool,
+    pub expected: Option<Review>,
+}
+
+/// What an [`UpRequest`] would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanAnswer {
+    /// The plan; `None` when there can be none.
+    pub review: Option<Review>,
+    /// Why there can be none.
+    pub errors: Vec<Failure>,
 }
 
 /// Stop and remove a project.

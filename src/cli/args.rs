@@ -130,6 +130,7 @@ pub(crate) struct GlobalArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(Box<c::up::UpArgs>),
+    Plan(Box<c::plan::PlanArgs>),
     Down(c::down::DownArgs),
     Ps(c::ps::PsArgs),
     Logs(c::logs::LogsArgs),

@@ -35,6 +35,7 @@ pub(super) fn router(daemon: Arc<Daemon>) -> Router {
         .route("/v1/projects", get(projects))
         .route("/v1/projects/{name}/containers", get(containers))
         .route("/v1/projects/{name}/up", post(up))
+        .route("/v1/projects/{name}/plan", post(plan))
         .route("/v1/projects/{name}/down", post(down))
         .route("/v1/projects/{name}/{action}", post(services))
         .route("/v1/logs", post(logs))
@@ -142,6 +143,10 @@ async fn projects(State(daemon): Shared) -> Response {
 
 async fn containers(State(daemon): Shared, Path(name): Path<String>) -> Response {
     Json(daemon.summaries(Some(ProjectName::new(name))).await).into_response()
+}
+
+async fn plan(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<UpRequest>) -> Response {
+    Json(daemon.review(request).await).into_response()
 }
 
 async fn up(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<UpRequest>) -> Response {

@@ -1,6 +1,6 @@
 //! What the user asks for, from request to applied plan: one operation a project at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::container::label_of;
 use super::http::Sink;
+use super::intent::{Images, Intent, moved};
 use super::machine::Machine;
 use super::state::Input;
 use super::{Daemon, project_record};
@@ -17,11 +18,9 @@ use crate::apply::{self, DEFAULT_LIMIT};
 use crate::compose::model::{Project, PullPolicy};
 use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
-use crate::ids::{ProjectName, ServiceName};
-use crate::image::{Image, ImageError, PullPhase, PullProgress};
-use crate::plan::{
-    self, Action, Down, HostFacts, ImageInfo, Inputs, Observed, ObservedContainer, Plan, Services, Wait, labels,
-};
+use crate::ids::ProjectName;
+use crate::plan::review::review;
+use crate::plan::{self, Action, Down, Observed, ObservedContainer, Plan, Services, Wait, labels};
 use crate::spec::VolumeSpec;
 
 impl Daemon {
@@ -29,54 +28,14 @@ impl Daemon {
     pub(super) async fn up(self: Arc<Self>, request: UpRequest, sink: Sink) -> Vec<Failure> {
         let Some(_turn) = self.turn(&request.project.name, &sink).await else { return Vec::new() };
         let project = &request.project;
-        let graph = match crate::graph::Graph::build(project, &Default::default()) {
-            Ok(graph) => graph,
-            Err(problems) => return problems.into_iter().map(|p| failure("resolve the project", p.message)).collect(),
-        };
-        let selected: BTreeSet<ServiceName> = if request.services.is_empty() {
-            project.services.keys().cloned().collect()
-        } else if request.no_deps {
-            request.services.iter().cloned().collect()
-        } else {
-            graph.dependencies_closure(&request.services).into_iter().collect()
-        };
-        let pull = if request.dry_run { Some(PullPolicy::Never) } else { request.pull };
-        let images = match self.provide_images(project, &selected, pull, &sink).await {
-            Ok(images) => images,
-            Err(failures) if request.dry_run => {
-                let here = "it is not here, and a dry run fetches nothing".to_owned();
-                return failures.into_iter().map(|failure| Failure { why: here.clone(), ..failure }).collect();
-            }
+        let Intent { plan, observed, planning, .. } = match self.intend(&request, Images::Fetched(&sink)).await {
+            Ok(intent) => intent,
             Err(failures) => return failures,
         };
-        let planning = self.reservations.planning().await;
-        let facts = match self.facts(wants_host(project) && !request.dry_run).await {
-            Ok(facts) => facts,
-            Err(error) => return vec![failed("read the host's routes", error)],
-        };
-        let mut observed = self.observe().await;
-        self.reservations.add_to(&mut observed);
-        let plan = plan::plan_up(
-            &Inputs {
-                project,
-                images: &images,
-                services: &request.services,
-                scale: &request.scale,
-                no_deps: request.no_deps,
-                recreate: request.recreate,
-                remove_orphans: request.remove_orphans,
-                ignore_orphans: request.ignore_orphans,
-                renew_anon_volumes: request.renew_anon_volumes,
-                start: request.start,
-                wait: request.wait,
-                timeout: request.timeout.map(Duration::from_secs),
-                seed: self.seed(),
-                host: &facts,
-            },
-            &observed,
-        );
-        if request.dry_run {
-            return tell(&plan, &sink);
+        if let Some(expected) = &request.expected
+            && let Some(failure) = moved(expected, &review(&plan, &observed, &[]))
+        {
+            return vec![failure];
         }
         let _reservation = self.reservations.reserve(&plan);
         drop(planning);
@@ -182,7 +141,7 @@ impl Daemon {
 
     /// Returns once it is this operation's turn; says whom it waits for. `None` when the client
     /// went away while it waited: what it asked for is no longer wanted.
-    async fn turn(&self, name: &ProjectName, sink: &Sink) -> Option<OwnedMutexGuard<()>> {
+    pub(super) async fn turn(&self, name: &ProjectName, sink: &Sink) -> Option<OwnedMutexGuard<()>> {
         let lock = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, lock| Arc::strong_count(lock) > 1);
@@ -247,101 +206,6 @@ impl Daemon {
         outcome.failures
     }
 
-    /// Returns the images of the selected services, fetched where the policy says so.
-    async fn provide_images(
-        self: &Arc<Self>,
-        project: &Project,
-        selected: &BTreeSet<ServiceName>,
-        policy: Option<PullPolicy>,
-        sink: &Sink,
-    ) -> Result<BTreeMap<String, ImageInfo>, Vec<Failure>> {
-        let mut wanted: BTreeMap<&str, PullPolicy> = BTreeMap::new();
-        for (name, service) in &project.services {
-            let (Some(image), true) = (&service.image, selected.contains(name)) else { continue };
-            let policy = policy.unwrap_or(service.pull_policy);
-            let entry = wanted.entry(image).or_insert(policy);
-            if policy == PullPolicy::Always {
-                *entry = policy;
-            }
-        }
-        let provided: JoinSet<_> = wanted
-            .into_iter()
-            .map(|(reference, policy)| Arc::clone(self).provide_image(reference.to_owned(), policy, sink.clone()))
-            .collect();
-        let mut images = BTreeMap::new();
-        let mut failures = Vec::new();
-        for (reference, result) in provided.join_all().await {
-            match result {
-                Ok(info) => {
-                    images.insert(reference, info);
-                }
-                Err(failure) => failures.push(failure),
-            }
-        }
-        if failures.is_empty() { Ok(images) } else { Err(failures) }
-    }
-
-    /// Returns an image by the name it was asked for, fetched where the policy says so.
-    async fn provide_image(
-        self: Arc<Self>,
-        reference: String,
-        policy: PullPolicy,
-        sink: Sink,
-    ) -> (String, Result<ImageInfo, Failure>) {
-        let result = self.image_for(&reference, policy, &sink).await;
-        (reference, result)
-    }
-
-    async fn image_for(&self, reference: &str, policy: PullPolicy, sink: &Sink) -> Result<ImageInfo, Failure> {
-        let doing = || format!("provide image {reference:?}");
-        let refused = |error: HostError| {
-            let failure = failed(&doing(), error);
-            progress(sink, Resource::Image(reference.to_owned()), Status::Error, &failure.why);
-            failure
-        };
-        let local = self.parts.images.get(reference).map_err(|error| refused(image_error(error)))?;
-        let image = match (local, policy) {
-            (Some(image), PullPolicy::Missing | PullPolicy::Never) => image,
-            (None, PullPolicy::Never) => {
-                return Err(Failure {
-                    hint: Some(format!("stack image pull {reference}")),
-                    ..failure(&doing(), "it is not here and its pull_policy is never".to_owned())
-                });
-            }
-            (_, PullPolicy::Always | PullPolicy::Missing) => {
-                let resource = Resource::Image(reference.to_owned());
-                progress(sink, resource.clone(), Status::Pulling, "");
-                let image = self.fetch(reference, resource.clone(), sink).await.map_err(refused)?;
-                progress(sink, resource, Status::Pulled, "");
-                image
-            }
-        };
-        Ok(ImageInfo { id: image.id, layers: image.layers, config: image.config })
-    }
-
-    /// Fetches an image, on a thread that unpacking may keep busy.
-    async fn fetch(&self, reference: &str, resource: Resource, sink: &Sink) -> Result<Image, HostError> {
-        let (images, reference, sink) = (self.parts.images.clone(), reference.to_owned(), sink.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let work = move || {
-            let client = sink.clone();
-            let report = move |p: PullProgress| progress(&sink, resource.clone(), Status::Pulling, &pull_detail(&p));
-            runtime.block_on(async {
-                tokio::select! {
-                    // Cut off, it can be done again: what has arrived is kept or swept.
-                    pulled = images.pull(&reference, &report) => pulled.map(Some),
-                    () = client.closed() => Ok(None),
-                }
-            })
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(Some(image))) => Ok(image),
-            Ok(Ok(None)) => Err(HostError::new("the client has gone")),
-            Ok(Err(error)) => Err(image_error(error)),
-            Err(died) => Err(HostError::new(died)),
-        }
-    }
-
     /// `down --rmi`.
     async fn remove_project_images(&self, project: &Project, which: &str, sink: &Sink) -> Vec<Failure> {
         if which == "local" {
@@ -360,20 +224,6 @@ impl Daemon {
             }
         }
         failures
-    }
-
-    /// Returns what the planner must know of the host.
-    async fn facts(&self, wants_host: bool) -> Result<HostFacts, HostError> {
-        if wants_host {
-            // The address is chosen with the uplink, which the first network would make.
-            self.parts.net.ensure_way_out().await.map_err(HostError::new)?;
-        }
-        let used_subnets = self.parts.net.used_subnets().await.map_err(HostError::new)?;
-        Ok(HostFacts {
-            used_subnets,
-            pool: plan::default_pool(),
-            host_gateway: self.parts.net.host_address().map(Into::into),
-        })
     }
 
     /// Returns everything as it is now.
@@ -399,12 +249,6 @@ impl Daemon {
         let wait = wait.clone();
         self.request(|reply| Input::Await { wait, reply }).await
     }
-
-    /// Returns a number that makes this plan's ids differ from those of all others.
-    fn seed(&self) -> u64 {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        now.as_nanos() as u64
-    }
 }
 
 /// How long a plan's steps go on to begin.
@@ -416,21 +260,6 @@ enum Until {
     Limit(Option<Duration>),
     /// Until then or until the client has gone.
     ClientGone(Option<Duration>),
-}
-
-/// Tells whether a service names the host.
-fn wants_host(project: &Project) -> bool {
-    project.services.values().any(|service| service.extra_hosts.iter().any(|(_, to)| to.is_none()))
-}
-
-/// Returns an image's error with its advice.
-fn image_error(error: ImageError) -> HostError {
-    let hint = error.hint();
-    let error = HostError::new(error);
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
 }
 
 /// Tells what a plan would do, for a dry run; returns why it cannot be applied.
@@ -445,23 +274,9 @@ fn tell(plan: &Plan, sink: &Sink) -> Vec<Failure> {
 }
 
 /// Returns why a plan cannot be applied.
-fn refusals(plan: &Plan) -> Vec<Failure> {
+pub(super) fn refusals(plan: &Plan) -> Vec<Failure> {
     let with_hint = |e: &plan::PlanError| Failure { hint: e.hint(), ..failure("", e.to_string()) };
     plan.errors.iter().map(with_hint).collect()
-}
-
-/// Returns `a1b2c3 12.5MB/40MB`, what a layer's progress line ends with.
-fn pull_detail(progress: &PullProgress) -> String {
-    let megabytes = |bytes: u64| format!("{:.1}MB", bytes as f64 / 1e6);
-    match (progress.phase, progress.total) {
-        (PullPhase::Downloading, Some(total)) => {
-            format!("{} {}/{}", progress.layer, megabytes(progress.downloaded), megabytes(total))
-        }
-        (PullPhase::Downloading, None) => format!("{} {}", progress.layer, megabytes(progress.downloaded)),
-        (PullPhase::Unpacking, _) => format!("{} unpacking", progress.layer),
-        (PullPhase::Resolving, _) => "resolving".to_owned(),
-        (PullPhase::Exists | PullPhase::Done, _) => String::new(),
-    }
 }
 
 pub(super) fn progress(sink: &Sink, resource: Resource, status: Status, detail: &str) {

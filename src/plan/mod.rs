@@ -20,6 +20,7 @@ mod networks;
 mod observed;
 mod op;
 mod reconcile;
+pub mod review;
 mod services;
 
 #[cfg(test)]

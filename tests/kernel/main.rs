@@ -19,4 +19,5 @@ mod images;
 mod input;
 mod lifecycle;
 mod networks;
+mod plan;
 mod volumes;

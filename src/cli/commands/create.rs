@@ -8,7 +8,7 @@ use crate::api::{Recreate, UpRequest};
 use crate::cli::args::{ProjectArgs, scale};
 use crate::cli::context::{Context, block_on, project_path};
 use crate::cli::error::{Error, Result};
-use crate::cli::operation;
+use crate::cli::operation::{self, Notes};
 use crate::cli::project;
 use crate::compose::model::{Project, PullPolicy};
 use crate::ids::ServiceName;
@@ -64,9 +64,12 @@ pub(crate) fn run(context: &Context, args: &CreateArgs) -> Result<()> {
     let project = project::to_run(&context.ui, &context.project, &args.services)?;
     let request = args.converge.request(context, project, &args.services)?;
     block_on(async {
+        if context.dry_run {
+            return super::plan::show(context, &request).await;
+        }
         let client = context.connect().await?;
         let path = project_path(&request.project.name, "up");
-        operation::run_or_tell(context, &client, "create", &path, &request).await
+        operation::run(context, &client, "create", &path, &request, Notes::Show).await.map(drop)
     })
 }
 
@@ -107,7 +110,7 @@ impl ConvergeArgs {
             wait_timeout: None,
             timeout: None,
             pull: self.pull,
-            dry_run: context.dry_run,
+            expected: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! `stack up`: converge, and in the foreground show what the containers say until they end.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
@@ -10,7 +11,7 @@ use crate::cli::args::ProjectArgs;
 use crate::cli::context::{Context, block_on, project_path};
 use crate::cli::error::{Error, Result};
 use crate::cli::foreground::{self, Abort, Session};
-use crate::cli::operation::{self, grace};
+use crate::cli::operation::{self, Notes, grace};
 use crate::cli::project;
 use crate::cli::render::logs::Style;
 use crate::compose::model::Project;
@@ -79,6 +80,10 @@ pub(crate) struct UpArgs {
     /// Watch the sources and update the containers.
     #[arg(short = 'w', long, conflicts_with = "detach")]
     watch: bool,
+    /// Carry out this plan of `stack plan --out`, or nothing: refused when what is there has changed since.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "scale", "force_recreate", "no_recreate", "pull",
+          "no_deps", "no_start", "renew_anon_volumes", "timeout"])]
+    plan: Option<PathBuf>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           action = ArgAction::Set)]
     menu: Option<bool>,
@@ -97,7 +102,11 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
         context.ui.warn("--always-recreate-deps has no effect; --force-recreate makes all containers anew");
     }
     let context = &args.converge.quieten(context);
-    let project = project::to_run(&context.ui, &context.project, &args.services)?;
+    let kept = args.plan.as_deref().map(super::plan::kept).transpose()?;
+    let project = match &kept {
+        Some(request) => request.project.clone(),
+        None => project::to_run(&context.ui, &context.project, &args.services)?,
+    };
     let exit_code_from = args.exit_code_from.as_deref().map(ServiceName::new);
     let named = args.attach.iter().chain(&args.no_attach).map(String::as_str).chain(args.exit_code_from.as_deref());
     for name in named {
@@ -107,21 +116,26 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
     }
     let scope = scope(args, &project);
     let attached = attached(args, &project, &scope);
-    let foreground = !(args.detach || args.wait || args.no_start || context.dry_run);
-    let request = UpRequest {
-        no_deps: args.no_deps,
-        renew_anon_volumes: args.renew_anon_volumes,
-        start: !args.no_start,
-        wait: args.wait,
-        wait_timeout: args.wait_timeout,
-        timeout: grace(args.timeout),
-        ..args.converge.request(context, project, &args.services)?
+    let foreground = !(args.detach || args.wait || args.no_start);
+    let request = match kept {
+        Some(request) => request,
+        None => UpRequest {
+            no_deps: args.no_deps,
+            renew_anon_volumes: args.renew_anon_volumes,
+            start: !args.no_start,
+            timeout: grace(args.timeout),
+            ..args.converge.request(context, project, &args.services)?
+        },
     };
+    let request = UpRequest { wait: args.wait, wait_timeout: args.wait_timeout, ..request };
     block_on(async {
+        if context.dry_run {
+            return super::plan::show(context, &request).await;
+        }
         let client = context.connect().await?;
         if !foreground {
             let path = project_path(&request.project.name, "up");
-            return operation::run_or_tell(context, &client, "up", &path, &request).await;
+            return operation::run(context, &client, "up", &path, &request, Notes::Show).await.map(drop);
         }
         let abort = match (args.abort_on_container_exit || exit_code_from.is_some(), args.abort_on_container_failure) {
             (_, true) => Abort::OnFailure,

@@ -3,6 +3,7 @@
 pub mod diagnostics;
 pub(crate) mod duration;
 pub(crate) mod logs;
+pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod ps;
 pub(crate) mod style;

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 
-const VOLUME: &str =
+pub(super) const VOLUME: &str =
     "volumes: [{target: /data, read_only: false, kind: {type: volume, source: null, nocopy: false, subpath: null}}]";
 
 #[test]

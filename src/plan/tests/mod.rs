@@ -4,6 +4,7 @@ mod change;
 mod containers;
 mod networks;
 mod properties;
+mod review;
 mod services;
 mod up;
 
