@@ -35,6 +35,7 @@ mod load;
 mod merge;
 pub mod model;
 mod normalize;
+mod padding;
 mod parse;
 mod paths;
 mod profiles;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use super::padding::{Offsets, Padding};
 use super::scalar;
 use super::tree::{Map, Mark, Node, Value};
 use crate::diag::{Diagnostic, Source, Span};
@@ -23,22 +24,29 @@ const MAX_ALIASED: usize = 250_000;
 /// After a mistake in the syntax nothing of that file is returned, as the rest would be guesswork.
 pub(crate) fn documents(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
     let Some(source) = source(path, bytes, diagnostics) else { return Vec::new() };
-    let mut reader = Reader {
-        offsets: Offsets::new(&source.text),
-        source: &source,
-        stack: Vec::new(),
-        anchors: HashMap::new(),
-        aliased: 0,
-        documents: Vec::new(),
-        diagnostics,
-    };
-    let before = reader.diagnostics.len();
-    match reader.read() {
-        Ok(()) if reader.diagnostics.len() == before => reader.documents,
-        Ok(()) => Vec::new(),
-        Err(diagnostic) => {
-            diagnostics.push(*diagnostic);
-            Vec::new()
+    let before = diagnostics.len();
+    let mut padding = Padding::default();
+    loop {
+        let (text, offsets) = padding.apply(&source.text);
+        let mut reader = Reader {
+            offsets,
+            source: &source,
+            stack: Vec::new(),
+            anchors: HashMap::new(),
+            aliased: 0,
+            documents: Vec::new(),
+            diagnostics,
+        };
+        match reader.read(&text) {
+            Ok(()) if reader.diagnostics.len() == before => return reader.documents,
+            Ok(()) => return Vec::new(),
+            Err(Stop::Indentation { at, quoted, .. }) if padding.add(&source.text, at, quoted) => {
+                diagnostics.truncate(before);
+            }
+            Err(Stop::Indentation { diagnostic, .. } | Stop::Mistake(diagnostic)) => {
+                diagnostics.push(*diagnostic);
+                return Vec::new();
+            }
         }
     }
 }
@@ -84,32 +92,6 @@ fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Opt
     Some(source)
 }
 
-/// Byte offsets of the characters that the parser counts.
-enum Offsets {
-    /// Characters are bytes.
-    Ascii,
-    /// Byte offset of every character, and the length.
-    Table(Vec<u32>),
-}
-
-impl Offsets {
-    fn new(text: &str) -> Self {
-        if text.is_ascii() {
-            return Self::Ascii;
-        }
-        let mut table: Vec<u32> = text.char_indices().map(|(at, _)| at as u32).collect();
-        table.push(text.len() as u32);
-        Self::Table(table)
-    }
-
-    fn byte(&self, character: usize) -> usize {
-        match self {
-            Self::Ascii => character,
-            Self::Table(table) => table.get(character).or(table.last()).map_or(0, |&at| at as usize),
-        }
-    }
-}
-
 struct Reader<'a> {
     source: &'a Arc<Source>,
     offsets: Offsets,
@@ -141,24 +123,54 @@ struct Key {
     plain: bool,
 }
 
-type Stop = Box<Diagnostic>;
+/// Why reading ended early.
+enum Stop {
+    /// A mistake.
+    Mistake(Box<Diagnostic>),
+    /// The parser wants a line further to the right than YAML in practice does.
+    Indentation { at: usize, quoted: bool, diagnostic: Box<Diagnostic> },
+}
+
+impl From<Diagnostic> for Stop {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Mistake(Box::new(diagnostic))
+    }
+}
 
 impl Reader<'_> {
-    fn read(&mut self) -> Result<(), Stop> {
+    /// Reads the text that was made of the source, the same but for blanks.
+    fn read(&mut self, read: &str) -> Result<(), Stop> {
         let text = &self.source.clone().text;
-        let mut parser = Parser::new_from_str(text);
+        let mut parser = Parser::new_from_str(read);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
                 let start = self.offsets.byte(error.marker().index()).min(text.len());
                 let span = Span { source: self.source.clone(), start, end: (start + 1).min(text.len()) };
-                Box::new(syntax_error(error.info(), span))
+                let diagnostic = syntax_error(error.info(), span);
+                match error.info() {
+                    "invalid indentation" | "invalid indentation in flow construct" => {
+                        Stop::Indentation { at: start, quoted: false, diagnostic: Box::new(diagnostic) }
+                    }
+                    "invalid indentation in quoted scalar" => {
+                        Stop::Indentation { at: start, quoted: true, diagnostic: Box::new(diagnostic) }
+                    }
+                    _ => diagnostic.into(),
+                }
             })?;
             let start = self.offsets.byte(span.start.index()).min(text.len());
             let end = self.offsets.byte(span.end.index()).min(text.len()).max(start);
             let span = Span { source: self.source.clone(), start, end };
             match event {
-                Event::Scalar(text, style, anchor, tag) => {
-                    let node = self.scalar(&text, style, tag.as_deref(), span);
+                Event::Scalar(content, style, anchor, tag) => {
+                    let mut content = &*content;
+                    // No line break is made up for a block that ends with the file.
+                    if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+                        && end == text.len()
+                        && !text.ends_with(['\n', '\r'])
+                    {
+                        content = content.strip_suffix('\n').unwrap_or(content);
+                    }
+                    let node = self.scalar(content, style, tag.as_deref(), span);
                     self.take(node, anchor, style == ScalarStyle::Plain)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
@@ -200,7 +212,7 @@ impl Reader<'_> {
     fn open(&mut self, content: Content, anchor: usize, start: Span, tag: Option<&Tag>) -> Result<(), Stop> {
         if self.stack.len() >= MAX_DEPTH {
             let message = format!("nested too deeply: more than {MAX_DEPTH} levels");
-            return Err(Box::new(Diagnostic::error(message, start)));
+            return Err(Diagnostic::error(message, start).into());
         }
         self.stack.push(Frame { content, anchor, start, mark: mark(tag) });
         Ok(())
@@ -274,7 +286,7 @@ impl Reader<'_> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<Node, Stop> {
         let Some(node) = self.anchors.get(&anchor) else {
-            return Err(Box::new(Diagnostic::error("this alias refers to a value that contains it", span)));
+            return Err(Diagnostic::error("this alias refers to a value that contains it", span).into());
         };
         let node = node.clone();
         self.count(&node)?;
@@ -287,7 +299,7 @@ impl Reader<'_> {
         if self.aliased > MAX_ALIASED {
             let message = format!("the aliases of this file stand for more than {MAX_ALIASED} values");
             let span = node.span.clone();
-            return Err(Box::new(Diagnostic::error(message, span).label("referred to too often")));
+            return Err(Diagnostic::error(message, span).label("referred to too often").into());
         }
         Ok(())
     }

@@ -1,0 +1,162 @@
+//! Blanks that the parser wants and YAML in practice does not.
+//!
+//! The parser asks that what stands within brackets or quotes stays further to the right than the
+//! key it belongs to, so it refuses
+//!
+//! ```yaml
+//! command: [
+//!   run
+//! ]
+//! ```
+//!
+//! below a service. Blanks at the start of such a line mean nothing, so they are added where the
+//! parser stumbles and it reads again.
+
+use std::borrow::Cow;
+
+/// Bytes that may be read again for the sake of indentation, so that a hostile file stays cheap.
+const MAX_REREAD: usize = 32 << 20;
+
+/// Where blanks are added to a text.
+#[derive(Debug, Default)]
+pub(crate) struct Padding {
+    /// Byte offsets, in order.
+    places: Vec<usize>,
+    /// How many blanks at each of them.
+    width: usize,
+    /// Bytes that were read again.
+    reread: usize,
+}
+
+/// Byte offsets, in the file, of the characters that the parser counts.
+pub(crate) enum Offsets {
+    /// Characters are bytes.
+    Ascii,
+    /// Byte offset of every character, and the length.
+    Table(Vec<u32>),
+}
+
+impl Offsets {
+    /// Returns the byte offset of a character.
+    pub(crate) fn byte(&self, character: usize) -> usize {
+        match self {
+            Self::Ascii => character,
+            Self::Table(table) => table.get(character).or(table.last()).map_or(0, |&at| at as usize),
+        }
+    }
+}
+
+impl Padding {
+    /// Returns the text to read, and where its characters are in the file.
+    pub(crate) fn apply<'a>(&self, text: &'a str) -> (Cow<'a, str>, Offsets) {
+        if self.places.is_empty() && text.is_ascii() {
+            return (Cow::Borrowed(text), Offsets::Ascii);
+        }
+        let mut padded = String::with_capacity(text.len() + self.places.len() * self.width);
+        let mut table = Vec::with_capacity(padded.capacity() + 1);
+        let mut places = self.places.iter().peekable();
+        for (at, c) in text.char_indices() {
+            if places.next_if(|place| **place == at).is_some() {
+                padded.extend(std::iter::repeat_n(' ', self.width));
+                table.extend(std::iter::repeat_n(at as u32, self.width));
+            }
+            padded.push(c);
+            table.push(at as u32);
+        }
+        table.push(text.len() as u32);
+        if self.places.is_empty() {
+            (Cow::Borrowed(text), Offsets::Table(table))
+        } else {
+            (Cow::Owned(padded), Offsets::Table(table))
+        }
+    }
+
+    /// Adds blanks for what begins at an offset; false where they would not help.
+    pub(crate) fn add(&mut self, text: &str, at: usize, quoted: bool) -> bool {
+        self.reread += text.len();
+        if self.reread > MAX_REREAD {
+            return false;
+        }
+        if self.width == 0 {
+            // Nothing is indented by more than that.
+            let lead = |line: &str| line.bytes().take_while(|b| b" -?:\t".contains(b)).count();
+            self.width = text.lines().map(lead).max().unwrap_or(0) + 2;
+        }
+        let before = self.places.len();
+        if quoted {
+            let inside = &text[at..closing_quote(text, at)];
+            self.places.extend(inside.match_indices('\n').map(|(line, _)| at + line + 1));
+        } else {
+            self.places.push(at);
+        }
+        self.places.sort_unstable();
+        self.places.dedup();
+        self.places.len() > before
+    }
+}
+
+/// Returns the offset of the quote that closes the one at an offset, or the end of the text.
+fn closing_quote(text: &str, at: usize) -> usize {
+    let bytes = text.as_bytes();
+    let Some(&quote) = bytes.get(at) else { return text.len() };
+    let mut here = at + 1;
+    while let Some(&byte) = bytes.get(here) {
+        match byte {
+            b'\\' if quote == b'"' => here += 1,
+            b'\'' if quote == b'\'' && bytes.get(here + 1) == Some(&b'\'') => here += 1,
+            _ if byte == quote => return here,
+            _ => {}
+        }
+        here += 1;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::tree::Value;
+    use super::super::{config_json, parse};
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let mut diagnostics = Vec::new();
+        let nodes = parse::documents(Path::new("f"), text.into(), &mut diagnostics);
+        let got = match nodes.first() {
+            Some(node) => config_json(node).to_string(),
+            None => diagnostics.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("; "),
+        };
+        assert_eq!(got, expected, "{text}");
+    }
+
+    #[test]
+    fn brackets_and_quotes_may_end_further_left() {
+        check("a:\n  b: [\n    x\n  ]\n  c: {\n    k: v\n  }\n", r#"{"a":{"b":["x"],"c":{"k":"v"}}}"#);
+        check("a:\n  - b: [\nx, y\n,\n z\n]\n  - c\n", r#"{"a":[{"b":["x","y","z"]},"c"]}"#);
+        check("a:\n    b: \"one\n  two\n\n three\"\n    c: 1\n", r#"{"a":{"b":"one two\nthree","c":1}}"#);
+        check("a:\n  b: 'it''s\nso'\n", r#"{"a":{"b":"it's so"}}"#);
+        check("a:\n  b: [\n  ]]\n", "invalid YAML: misplaced bracket");
+        check("a:\n  b: [x,\n", "invalid YAML: while parsing a node, did not find expected node content");
+    }
+
+    #[test]
+    fn places_are_those_of_the_file() {
+        let text = "é: 1\na:\n  b: [\n    x\n  ]\n  c: here\n";
+        let node = parse::documents(Path::new("f"), text.into(), &mut Vec::new()).remove(0);
+        let Value::Map(a) = &node.get("a").unwrap().value else { panic!() };
+        let span = a["c"].span.clone().unwrap();
+        assert_eq!(&text[span.start..span.end], "here");
+    }
+
+    #[test]
+    fn a_block_at_the_end_of_the_file() {
+        check("a: |\n  x", r#"{"a":"x"}"#);
+        check("a: |\n  x\n", r#"{"a":"x\n"}"#);
+        check("a: |\n  x\n  ", r#"{"a":"x\n"}"#);
+        check("a: >\n  x\n  y", r#"{"a":"x y"}"#);
+        check("a: |+\n  x", r#"{"a":"x"}"#);
+        check("a: |+\n  x\n\n", r#"{"a":"x\n\n"}"#);
+        check("a: |-\n  x\n", r#"{"a":"x"}"#);
+    }
+}
