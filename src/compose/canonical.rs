@@ -231,10 +231,11 @@ fn duration(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
 
 fn mode(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     match &node.value {
+        Value::Int(value) if *value < 0 => cx.invalid(node, path, "permission bits cannot be negative", ""),
         Value::Int(_) => {}
-        Value::Text(text) => match i64::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8) {
-            Ok(value) => node.value = Value::Int(value),
-            Err(_) => cx.invalid(node, path, &format!("{text:?} is no octal number"), "write permission bits as 0440"),
+        Value::Text(text) => match u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8) {
+            Ok(value) if !text.contains('+') => node.value = Value::Int(value.into()),
+            _ => cx.invalid(node, path, &format!("{text:?} is no octal number"), "write permission bits as 0440"),
         },
         _ => cx.wrong(node, path, "an octal number"),
     }

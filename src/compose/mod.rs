@@ -63,6 +63,7 @@ use tree::Node;
 
 pub use load::load;
 pub use render::{config_json, config_yaml};
+pub use schema::{config_schema, file_schema};
 
 /// What to load and against which world; nothing is read from the process itself.
 #[derive(Debug, Clone)]

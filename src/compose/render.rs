@@ -92,7 +92,7 @@ fn sorted<'a>(map: &'a Map, table: Option<&Object>) -> Vec<(&'a str, &'a Node)> 
 }
 
 /// Returns the key as the reference's JSON has it: device entries of `blkio_config` are capitalised.
-fn json_key(key: &str, table: Option<&Object>) -> String {
+pub(crate) fn json_key(key: &str, table: Option<&Object>) -> String {
     match (table.map(|t| t.name), key) {
         (Some("a device weight" | "a device rate"), "path") => "Path".to_owned(),
         (Some("a device weight"), "weight") => "Weight".to_owned(),

@@ -11,7 +11,8 @@ pub(crate) fn shape(whole: &Node, diagnostics: &mut Vec<Diagnostic>) {
     check_shape(whole, &Shape::Object(&TOP), &Path::ROOT, diagnostics);
 }
 
-fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
+/// The same for a part of the tree.
+pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
     match (shape, &node.value) {
         (Shape::Short(_, long), _) => check_shape(node, long, path, diagnostics),
         (Shape::Object(table), Value::Map(map)) => {

@@ -16,9 +16,9 @@ pub(super) static PORT: Object = Object {
         /// Address of this machine on which the port is published. Default: all.
         field("host_ip", Shape::Text),
         /// `tcp`, `udp` or `sctp`. Default: `tcp`.
-        field("protocol", Shape::Text),
+        field("protocol", Shape::Text).such_as(&["tcp", "udp", "sctp"]),
         /// `host` or `ingress`. On one machine both mean the same. Default: `ingress`.
-        field("mode", Shape::Text),
+        field("mode", Shape::Text).such_as(&["ingress", "host"]),
         /// Name of the port, as documentation.
         field("name", Shape::Text),
         /// Protocol that is spoken, as `http`; as documentation.
@@ -32,7 +32,7 @@ pub(super) static MOUNT: Object = Object {
     required: &["type"],
     fields: rows![
         /// `bind` (a path of this machine), `volume`, `tmpfs` (in memory) or `image` (files of another image).
-        field("type", Shape::Text),
+        field("type", Shape::Text).such_as(&["bind", "volume", "tmpfs", "image"]),
         /// Path on this machine, name of the volume, or name of the image. Without it a volume has no name.
         field("source", Shape::Text),
         /// Absolute path in the container.
@@ -40,7 +40,7 @@ pub(super) static MOUNT: Object = Object {
         /// Makes the mount read-only. Default: `false`.
         field("read_only", Shape::Bool),
         /// `consistent`, `cached` or `delegated`, which mean the same on Linux.
-        field("consistency", Shape::Text),
+        field("consistency", Shape::Text).such_as(&["consistent", "cached", "delegated"]),
         /// What holds for the type `bind`.
         field("bind", Shape::Object(&MOUNT_BIND)),
         /// What holds for the type `volume`.
@@ -58,7 +58,7 @@ static MOUNT_BIND: Object = Object {
     fields: rows![
         /// How mounts that come later spread: `private`, `shared` or `slave`, each also with an `r` in front. Default:
         /// `rprivate`.
-        field("propagation", Shape::Text),
+        field("propagation", Shape::Text).such_as(&["rprivate", "private", "rshared", "shared", "rslave", "slave"]),
         /// Makes a missing path on this machine, as a folder. `false`: that is a mistake. Default: `true`.
         field("create_host_path", Shape::Bool),
         /// Whether mounts below the source come along, and whether `read_only` holds for them. Default: `enabled`.

@@ -50,7 +50,7 @@ pub(super) static BUILD: Object = Object {
         /// `service:NAME`.
         field("additional_contexts", Shape::KeyValues(Bare::Refused)).path(PathRule::Context),
         /// Network of `RUN`: `default`, `none`, `host` or a name. Default: `default`.
-        field("network", Shape::Text),
+        field("network", Shape::Text).such_as(&["default", "none", "host"]),
         /// Asks the registry for newer base images. Default: `false`.
         field("pull", Shape::Bool),
         /// Stage that is built. Default: the last.

@@ -10,9 +10,9 @@ pub(super) static DEPLOY: Object = Object {
     required: &[],
     fields: rows![
         /// `replicated`, or `global` for one container on each machine. Default: `replicated`.
-        field("mode", Shape::Text).unused(ONE_HOST),
+        field("mode", Shape::Text).such_as(&["replicated", "global"]).unused(ONE_HOST),
         /// How clients find the containers: `vip` or `dnsrr`. Names always answer with all containers.
-        field("endpoint_mode", Shape::Text).unused(ONE_HOST),
+        field("endpoint_mode", Shape::Text).such_as(&["dnsrr", "vip"]).unused(ONE_HOST),
         /// Number of containers. Must agree with `scale`. Default: 1.
         field("replicas", Shape::Int).given(),
         // Metadata of the service, not of its containers.
@@ -115,7 +115,7 @@ static RESTART_POLICY: Object = Object {
     required: &[],
     fields: rows![
         /// `none`, `on-failure` or `any`. Default: `any`.
-        field("condition", Shape::Text),
+        field("condition", Shape::Text).such_as(&["none", "on-failure", "any"]),
         /// Time before each restart, as `5s`. Default: `0s`.
         field("delay", Shape::Duration).given().unused("restarts back off from 100 ms"),
         /// Restarts after which it is given up. Default: no limit.
@@ -134,7 +134,7 @@ static UPDATE_CONFIG: Object = Object {
         /// Time between two groups, as `10s`. Default: `0s`.
         field("delay", Shape::Duration),
         /// What happens when it fails: `pause`, `continue` or `rollback`. Default: `pause`.
-        field("failure_action", Shape::Text),
+        field("failure_action", Shape::Text).such_as(&["pause", "continue", "rollback"]),
         /// Time after the start of a container in which its end is a failure. Default: `0s`.
         field("monitor", Shape::Duration),
         /// Share of containers that may fail, from 0 to 1. Default: 0.

@@ -15,10 +15,12 @@ macro_rules! rows {
 mod attachments;
 mod build;
 mod deploy;
+mod json;
 mod process;
 mod resources;
 mod service;
 
+pub use json::{config_schema, file_schema};
 use resources::{CONFIG, INCLUDE, NETWORK, SECRET, VOLUME};
 pub(crate) use service::SERVICE;
 
@@ -142,6 +144,21 @@ pub(crate) struct Field {
     pub(crate) path: PathRule,
     /// Whether the engine acts on it.
     pub(crate) force: Force,
+    /// What its text is; for editors.
+    text: Text,
+    /// There is a better way.
+    deprecated: bool,
+}
+
+/// What a text is, beyond its shape.
+#[derive(Clone, Copy)]
+enum Text {
+    /// Anything.
+    Free,
+    /// Words that are worth proposing.
+    SuchAs(&'static [&'static str]),
+    /// Only what matches this pattern.
+    Matches(&'static str),
 }
 
 /// How a later file changes an attribute.
@@ -209,13 +226,14 @@ const fn field(name: &'static str, shape: Shape) -> Field {
         null: false,
         path: PathRule::No,
         force: Force::Yes,
+        text: Text::Free,
+        deprecated: false,
     }
 }
 
 impl Field {
     /// Returns what the attribute means, as one line of Markdown.
-    #[cfg(test)]
-    pub(crate) fn meaning(&self) -> String {
+    fn meaning(&self) -> String {
         let lines: Vec<&str> = self.about.lines().map(str::trim).collect();
         lines.join(" ")
     }
@@ -261,6 +279,21 @@ impl Field {
         self
     }
 
+    const fn such_as(mut self, words: &'static [&'static str]) -> Self {
+        self.text = Text::SuchAs(words);
+        self
+    }
+
+    const fn matches(mut self, pattern: &'static str) -> Self {
+        self.text = Text::Matches(pattern);
+        self
+    }
+
+    const fn deprecated(mut self) -> Self {
+        self.deprecated = true;
+        self
+    }
+
     const fn unused(mut self, why: &'static str) -> Self {
         self.force = Force::No(why);
         self
@@ -273,10 +306,10 @@ pub(crate) static TOP: Object = Object {
     required: &[],
     fields: rows![
         /// Was once the version of the format. It has no effect; remove it.
-        field("version", Shape::Text),
+        field("version", Shape::Text).deprecated(),
         /// Name of the project: lower-case letters, digits, `_` and `-`, beginning with a letter or digit. `-p` and
         /// `COMPOSE_PROJECT_NAME` win over it. Default: made of the folder's name.
-        field("name", Shape::Text),
+        field("name", Shape::Text).matches("^[a-z0-9][a-z0-9_-]*$"),
         /// Other projects whose services, networks, volumes, configs, secrets and models become part of this one. Each
         /// is loaded on its own, with its own folder and `.env`.
         field("include", Shape::List(&Shape::Short(Convert::IncludePath, &Shape::Object(&INCLUDE)), Twice::Keep)),
@@ -330,7 +363,7 @@ mod tests {
     use super::*;
 
     /// Collects the tables that can be reached from a shape.
-    fn tables(shape: &Shape, seen: &mut Vec<&'static Object>) {
+    pub(crate) fn tables(shape: &Shape, seen: &mut Vec<&'static Object>) {
         match *shape {
             Shape::Object(table) if !seen.iter().any(|other| std::ptr::eq(*other, table)) => {
                 seen.push(table);

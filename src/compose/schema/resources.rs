@@ -11,7 +11,7 @@ pub(super) static NETWORK: Object = Object {
         /// Name of the network, which gets no prefix. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
         /// Kind of network, `bridge` if not given.
-        field("driver", Shape::Text),
+        field("driver", Shape::Text).such_as(&["bridge"]),
         /// Options of the driver, as `com.docker.network.driver.mtu: 1450`.
         field("driver_opts", Shape::Options),
         /// Address ranges of the network.
@@ -69,7 +69,7 @@ pub(super) static VOLUME: Object = Object {
         /// Name of the volume, which gets no prefix. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
         /// Kind of volume, `local` if not given.
-        field("driver", Shape::Text),
+        field("driver", Shape::Text).such_as(&["local"]),
         /// Options of the driver. `local` takes `type`, `o` and `device`, as mount(8) does.
         field("driver_opts", Shape::Options),
         /// The volume belongs to somebody else: it must exist, and is neither made nor removed. Default: `false`.

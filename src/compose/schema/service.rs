@@ -78,7 +78,7 @@ pub(crate) static SERVICE: Object = Object {
         field("healthcheck", Shape::Object(&HEALTHCHECK)),
         /// When a container that ended is started again: `no`, `always`, `on-failure[:N]` (at most N times) or
         /// `unless-stopped`. Default: `no`.
-        field("restart", Shape::Text),
+        field("restart", Shape::Text).such_as(&["no", "always", "on-failure", "on-failure:3", "unless-stopped"]),
         /// Labels of the containers, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
         /// Files with labels, `KEY=VALUE` a line. Later ones win; `labels` wins over all.
@@ -118,7 +118,7 @@ pub(crate) static SERVICE: Object = Object {
         field("tmpfs", Shape::TextOrTexts(Twice::Once)),
         /// `none` (only loopback), `host`, `service:NAME` or `container:NAME` (the network of that container). Excludes
         /// `networks`. Default: the project's networks.
-        field("network_mode", Shape::Text),
+        field("network_mode", Shape::Text).such_as(&["none", "host", "service:NAME", "container:NAME"]),
         /// Services on a common network that get another name here, `SERVICE[:ALIAS]`. They are started before this
         /// one.
         field("links", Shape::Texts(Twice::Once)),
@@ -133,7 +133,7 @@ pub(crate) static SERVICE: Object = Object {
         /// Options of the resolver, as in `resolv.conf`.
         field("dns_opt", Shape::Texts(Twice::Once)),
         /// Signal that asks the process to end, by name or number. Default: the image's, or `SIGTERM`.
-        field("stop_signal", Shape::Text),
+        field("stop_signal", Shape::Text).such_as(&["SIGTERM", "SIGINT", "SIGQUIT", "SIGKILL"]),
         /// How long a container may take to stop before it is killed, as `1m30s`. Default: `10s`.
         field("stop_grace_period", Shape::Duration).given(),
         /// Capabilities that are added to the default ones, as `NET_ADMIN`, or `ALL`.
@@ -180,7 +180,7 @@ pub(crate) static SERVICE: Object = Object {
         field("attach", Shape::Bool).given(),
         /// When the image is pulled: `always`, `never`, `missing`, `build`, `daily`, `weekly` or `every_DURATION`.
         /// Default: `missing`.
-        field("pull_policy", Shape::Text),
+        field("pull_policy", Shape::Text).such_as(&["always", "never", "missing", "build", "daily", "weekly", "every_12h"]),
         /// Age from which an image is pulled again where `pull_policy` is `refresh`, as `12h`.
         field("pull_refresh_after", Shape::Duration).unused(NOT_YET),
         /// Hardware address of the container in its first network. Default: made from its address.
@@ -237,16 +237,16 @@ pub(crate) static SERVICE: Object = Object {
         /// Managed service account of a Windows container.
         field("credential_spec", Shape::Object(&CREDENTIAL_SPEC)).unused(WINDOWS),
         /// How a Windows container is isolated: `default`, `process` or `hyperv`.
-        field("isolation", Shape::Text).unused(WINDOWS),
+        field("isolation", Shape::Text).such_as(&["default", "process", "hyperv"]).unused(WINDOWS),
         /// Namespace for shared memory and queues: `private`, `shareable`, `none`, `host`, `service:NAME` or
         /// `container:NAME`. Default: `private`.
-        field("ipc", Shape::Text).unused(NOT_YET),
+        field("ipc", Shape::Text).such_as(&["private", "shareable", "none", "host", "service:NAME", "container:NAME"]).unused(NOT_YET),
         /// Namespace for processes: `host`, `service:NAME` or `container:NAME`. Default: one of its own.
-        field("pid", Shape::Text).null().unused(NOT_YET),
+        field("pid", Shape::Text).such_as(&["host", "service:NAME", "container:NAME"]).null().unused(NOT_YET),
         /// Namespace for host names: `host` is that of the machine. Default: one of its own.
-        field("uts", Shape::Text).unused(NOT_YET),
+        field("uts", Shape::Text).such_as(&["host"]).unused(NOT_YET),
         /// Namespace for users: `host` is that of the machine.
-        field("userns_mode", Shape::Text).unused(NOT_YET),
+        field("userns_mode", Shape::Text).such_as(&["host"]).unused(NOT_YET),
         /// Options of the container's own file system, as `size: 10g`.
         field("storage_opt", Shape::Options).unused(NOT_YET),
         /// Services or containers whose mounts are taken over: `[container:]NAME[:ro|rw]`. Default: `rw`.

@@ -175,6 +175,10 @@ fn external(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     let Some(external) = map.get_mut("external") else { return };
     let Value::Map(inner) = &mut external.value else { return };
     let name = inner.shift_remove("name");
+    for (key, node) in inner.iter().filter(|(key, _)| !key.starts_with("x-")) {
+        let message = format!("`{path}.external` has no attribute `{key}`");
+        cx.diagnostics.push(Diagnostic::error(message, node.key_or_span()).label("unknown"));
+    }
     external.value = Value::Bool(true);
     let span = external.key_or_span();
     let warning = Diagnostic::warning(format!("`{path}.external.name` is deprecated"), span)

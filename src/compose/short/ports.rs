@@ -108,7 +108,10 @@ fn parse(text: &str) -> Result<Vec<Short>, String> {
 }
 
 fn range(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| text.parse::<u16>().map_err(|_| format!("{text:?} is not a port"));
+    let port = |text: &str| {
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|_| digits).ok_or_else(|| format!("{text:?} is not a port"))
+    };
     match text.split_once('-') {
         None => port(text).map(|port| (port, port)),
         Some((low, high)) => {
@@ -149,6 +152,7 @@ mod tests {
         check("80-81:8000-8002", "error: the ranges 8000-8002 and 80-81 differ in length");
         check("82-81:80", "error: the range 82-81 ends before it begins");
         check("x:80", "error: \"x\" is not a port");
+        check("+80", "error: \"+80\" is not a port");
         check("80:", "error: \"80:\" names no container port");
         check("70000", "error: \"70000\" is not a port");
         check("80/icmp", "error: \"icmp\" is not a protocol: tcp, udp or sctp");
