@@ -177,3 +177,39 @@ pub enum Action {
     /// Removed.
     Destroy,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_crosses_the_socket_is_as_its_schema_says() {
+        let check = |event: Event| crate::schemas::check("event", &serde_json::to_value(event).unwrap());
+        let resource = Resource::Container("web-1".to_owned());
+        check(Event::Progress { resource, status: Status::Recreating, detail: "why".to_owned() });
+        let resource = Resource::Image("redis".to_owned());
+        check(Event::Progress { resource, status: Status::Pulled, detail: String::new() });
+        check(Event::Note { message: "so it is".to_owned() });
+        let failure = Failure { doing: String::new(), why: "no".to_owned(), hint: None };
+        check(Event::Done { errors: vec![failure.clone(), Failure { hint: Some("try".to_owned()), ..failure }] });
+        check(Event::Done { errors: Vec::new() });
+        for action in [
+            Action::Create,
+            Action::Start,
+            Action::Die { exit_code: 137, oom: true, restart_in_ms: None },
+            Action::Die { exit_code: 1, oom: false, restart_in_ms: Some(100) },
+            Action::Stop,
+            Action::Health { status: "healthy".to_owned() },
+            Action::Destroy,
+        ] {
+            check(Event::Container {
+                time_ns: 1,
+                project: ProjectName::new("demo"),
+                service: "web".to_owned(),
+                name: "demo-web-1".to_owned(),
+                id: ContainerId::from_bytes([7; 32]),
+                action,
+            });
+        }
+    }
+}

@@ -12,7 +12,7 @@
 //!
 //! | module | owns | may use |
 //! | --- | --- | --- |
-//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `diag`, `ids`, `paths` |
+//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `schemas`, `diag`, `ids`, `paths` |
 //! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
 //! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values) |
@@ -27,6 +27,7 @@
 //! | [`volume`] | named volumes, seeding from the image | `store`, `spec`, `ids` |
 //! | [`spec`] | container, network and volume specifications: the plain data `plan` makes and the engine executes | `ids` |
 //! | [`store`], [`event`], [`diag`], [`ids`], [`secrecy`] | records on disk; event vocabulary; spans, diagnostics, nearest words; newtypes, image references, signal names; which values are shown as `***` | `ids` |
+//! | [`schemas`] | JSON Schemas of what is read and printed | `compose` |
 //! | [`sys`] | the only `unsafe` code: namespaces, pidfds, mounts, descriptor passing | - |
 //!
 //! # Invariants
@@ -77,6 +78,7 @@ pub mod lifecycle;
 pub mod net;
 pub mod paths;
 pub mod plan;
+pub mod schemas;
 pub mod secrecy;
 pub mod spec;
 pub mod store;

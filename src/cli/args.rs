@@ -150,6 +150,7 @@ pub(crate) enum Command {
     Image(c::image::ImageArgs),
     Inspect(c::inspect::InspectArgs),
     Wait(c::wait::WaitArgs),
+    Schema(c::schema::SchemaArgs),
     Version(c::version::VersionArgs),
     /// Run the engine in the foreground.
     #[command(hide = true)]

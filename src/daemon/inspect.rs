@@ -359,6 +359,7 @@ mod tests {
     #[test]
     fn the_shape_is_dockers() {
         let shown = shown();
+        crate::schemas::check("inspect", &json!([shown]));
         for (object, keys) in [
             (
                 "",

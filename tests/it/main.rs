@@ -6,3 +6,4 @@ mod everyday;
 mod exec;
 mod foreground;
 mod operations;
+mod schema;

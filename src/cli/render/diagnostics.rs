@@ -236,6 +236,8 @@ mod tests {
     fn data_names_file_line_and_column() {
         let text = "a: 1\nbü: 2\n";
         let warning = Diagnostic::warning("m", at(text, "2")).help("h");
+        let nowhere = Diagnostic::error("m", None).label("l");
+        crate::schemas::check("diagnostics", &json(&[warning.clone(), nowhere]));
         insta::assert_snapshot!(json(&[warning]).to_string(), @r#"[{"severity":"warning","message":"m","file":"stack.yml","line":2,"column":5,"end_line":2,"end_column":6,"help":"h"}]"#);
     }
 }

@@ -71,6 +71,10 @@ fn piped_progress_is_a_line_for_each_change() {
     let web = Resource::Container("demo-web-1".into());
     assert_eq!(plain(&web, Status::Started, ""), " Container demo-web-1  Started\n");
     assert_eq!(plain(&web, Status::Error, "no memory"), " Container demo-web-1  Error  no memory\n");
+    for status in [Status::Starting, Status::Recreating, Status::Skipped, Status::Error] {
+        crate::schemas::check("progress", &serde_json::from_str(&json(&web, status, "why")).unwrap());
+        crate::schemas::check("progress", &serde_json::from_str(&json(&web, status, "")).unwrap());
+    }
     assert_eq!(
         json(&web, Status::Starting, "1"),
         "{\"id\":\"Container demo-web-1\",\"status\":\"Working\",\"text\":\"Starting\",\"details\":\"1\"}\n"

@@ -63,6 +63,7 @@ fn json_is_composes() {
         ..container("web")
     };
     let text = serde_json::to_string_pretty(&to_json(&web, NOW, true)).unwrap();
+    crate::schemas::check("ps", &to_json(&web, NOW, true));
     assert_snapshot!(text, @r#"
     {
       "Command": "\"docker-entrypoint.s…\"",

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Bare, Field, Force, Object, Shape, TOP, Text, Twice, Values};
+use super::{Bare, Field, Force, Object, Shape, TOP, Twice, Values};
 use crate::compose::short::Convert;
 
 /// Returns the schema of a Compose file: all short and long forms, and a string with a variable
@@ -78,17 +78,12 @@ impl Generator {
     }
 
     fn field(&mut self, field: &'static Field) -> Value {
-        let mut schema = match field.text {
-            Text::Matches(pattern) if self.form == Form::Written => {
-                any_of([json!({ "type": "string", "pattern": pattern }), self.variable()])
-            }
-            _ => self.shape(&field.shape),
-        };
+        let mut schema = self.shape(&field.shape);
         if field.null {
             schema = any_of([schema, json!({ "type": "null" })]);
         }
-        if let (Text::SuchAs(words), Form::Written) = (field.text, self.form) {
-            schema["examples"] = words.into();
+        if self.form == Form::Written && !field.examples.is_empty() {
+            schema["examples"] = field.examples.into();
         }
         if field.deprecated {
             schema["deprecated"] = true.into();
@@ -200,7 +195,8 @@ impl Generator {
             Convert::IncludePath | Convert::Build | Convert::Extends | Convert::Source => {
                 any_of([json!({ "type": "string" }), self.written(long)])
             }
-            Convert::Volume => any_of([text("^[^:]+(:[^:]+)*$"), self.variable(), self.written(long)]),
+            // One letter may be a drive.
+            Convert::Volume => any_of([text("^([a-zA-Z]:|[^:])[^:]*(:[^:]+)*$"), self.variable(), self.written(long)]),
             Convert::Device => any_of([text("^[^:]*(:[^:]*){0,2}$"), self.variable(), self.written(long)]),
             Convert::EnvFiles => {
                 let Shape::List(item, twice) = long else { return self.written(long) };

@@ -144,21 +144,10 @@ pub(crate) struct Field {
     pub(crate) path: PathRule,
     /// Whether the engine acts on it.
     pub(crate) force: Force,
-    /// What its text is; for editors.
-    text: Text,
+    /// Texts that are worth proposing; for editors.
+    examples: &'static [&'static str],
     /// There is a better way.
     deprecated: bool,
-}
-
-/// What a text is, beyond its shape.
-#[derive(Clone, Copy)]
-enum Text {
-    /// Anything.
-    Free,
-    /// Words that are worth proposing.
-    SuchAs(&'static [&'static str]),
-    /// Only what matches this pattern.
-    Matches(&'static str),
 }
 
 /// How a later file changes an attribute.
@@ -226,7 +215,7 @@ const fn field(name: &'static str, shape: Shape) -> Field {
         null: false,
         path: PathRule::No,
         force: Force::Yes,
-        text: Text::Free,
+        examples: &[],
         deprecated: false,
     }
 }
@@ -280,12 +269,7 @@ impl Field {
     }
 
     const fn such_as(mut self, words: &'static [&'static str]) -> Self {
-        self.text = Text::SuchAs(words);
-        self
-    }
-
-    const fn matches(mut self, pattern: &'static str) -> Self {
-        self.text = Text::Matches(pattern);
+        self.examples = words;
         self
     }
 
@@ -307,9 +291,9 @@ pub(crate) static TOP: Object = Object {
     fields: rows![
         /// Was once the version of the format. It has no effect; remove it.
         field("version", Shape::Text).deprecated(),
-        /// Name of the project: lower-case letters, digits, `_` and `-`, beginning with a letter or digit. `-p` and
-        /// `COMPOSE_PROJECT_NAME` win over it. Default: made of the folder's name.
-        field("name", Shape::Text).matches("^[a-z0-9][a-z0-9_-]*$"),
+        /// Name of the project: lower-case letters, digits, `_` and `-`, beginning with a letter or digit; others are
+        /// left out. `-p` and `COMPOSE_PROJECT_NAME` win over it. Default: made of the folder's name.
+        field("name", Shape::Text),
         /// Other projects whose services, networks, volumes, configs, secrets and models become part of this one. Each
         /// is loaded on its own, with its own folder and `.env`.
         field("include", Shape::List(&Shape::Short(Convert::IncludePath, &Shape::Object(&INCLUDE)), Twice::Keep)),

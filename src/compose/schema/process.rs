@@ -129,7 +129,7 @@ pub(super) static HOOK: Object = Object {
 
 /// A container that must succeed before the service starts: `pre_start`.
 pub(super) static PRE_START: Object = Object {
-    name: "a hook",
+    name: "a pre_start hook",
     required: &[],
     fields: rows![
         /// The command: a list, or a string that is split as a shell would do it. Default: that of the image.

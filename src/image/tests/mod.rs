@@ -66,6 +66,7 @@ async fn inspect_has_dockers_shape() {
     let dir = layout(&world.dir().join("oci"), &layers, "gz", "docker.io/library/two:1");
     let image = store.load(&dir).await.unwrap().remove(0);
     let json = store.inspect_json("two:1").unwrap();
+    crate::schemas::check("image-inspect", &serde_json::json!([json]));
     assert_eq!(json["Id"], image.id.as_str());
     assert_eq!(json["RepoTags"][0], "two:1");
     assert_eq!(json["Config"]["Cmd"][0], "sh");

@@ -12,6 +12,7 @@ fn told(world: &mut World, yaml: &str) -> String {
 }
 
 fn text(review: &Review) -> String {
+    crate::schemas::check("plan", &serde_json::to_value(review).unwrap());
     let mut text = String::new();
     for resource in &review.resources {
         text += &format!("{:?} {} {:?} ({})\n", resource.kind, resource.name, resource.effect, resource.cause);
