@@ -21,12 +21,16 @@
 //! -- proven tests/kernel/lifecycle.rs name_of_a_test     where containers show that it works
 //! ```
 //!
+//! What is loaded is also valid before the schema of Compose files, and what is printed before that of
+//! `config`.
+//!
 //! `$DIR` is the project's folder, everywhere. Standard error is compared without its spaces, line
 //! breaks and frames, as long lines are broken anywhere. Without a `-- silent`, warnings do not matter.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::schema;
 use assert_cmd::Command;
 use serde_json::Value;
 use stack::compose::LoadOptions;
@@ -186,6 +190,19 @@ impl Case {
             && stdout != full(expected)
         {
             return Err(format!("standard output should be\n{}\n{shown}", full(expected)));
+        }
+        if self.run.is_none() && self.errors.is_empty() {
+            let printed: Value = serde_json::from_str(&stdout).map_err(|error| format!("{error}: {shown}"))?;
+            schema::validate("config", &printed)?;
+            for (index, (name, text)) in self.files.iter().filter(|(name, _)| name.ends_with("ml")).enumerate() {
+                if let Some(mut document) = schema::document(text) {
+                    // In a later file nothing stands for what an earlier one has.
+                    if index > 0 {
+                        schema::strip_nulls(&mut document);
+                    }
+                    schema::validate("stack", &document).map_err(|problem| format!("{name}: {problem}"))?;
+                }
+            }
         }
         if self.expected.is_empty() && self.missing.is_empty() {
             return Ok(());

@@ -4,6 +4,7 @@
 //! form. `rows.tsv` lists all rows with their tiers, and the last test names those without a file.
 
 mod case;
+mod schema;
 mod tidy;
 
 use std::path::{Path, PathBuf};

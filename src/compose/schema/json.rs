@@ -53,7 +53,12 @@ impl Generator {
         let mut properties = Map::new();
         let form = self.form;
         for field in table.fields.iter().filter(|field| form == Form::Written || printed(table, field)) {
-            let mut schema = json!({ "description": description(field) });
+            let about = description(field);
+            let mut schema = json!({ "description": about });
+            if about.contains('`') {
+                // Editors that know this keyword draw it; others show the line above as it is.
+                schema["markdownDescription"] = about.into();
+            }
             merge(&mut schema, self.field(field));
             properties.insert(self.key(table, field), schema);
         }
@@ -104,17 +109,21 @@ impl Generator {
             Shape::Text => json!({ "type": "string" }),
             Shape::Label => json!({ "type": ["string", "number"] }),
             Shape::OneOf(words) => any_of([json!({ "enum": words }), self.variable()]),
-            Shape::Bool => self.scalar("boolean", "boolean", &any_case(BOOLEANS)),
-            Shape::Int => self.scalar("whole_number", "integer", "^[+-]?[0-9]+$"),
-            Shape::Number => self.scalar("number", "number", NUMBER),
-            Shape::Bytes => self.scalar("size", "number", SIZE),
-            Shape::Mode => self.define("mode", |schema| {
-                let text = json!({ "type": "string", "pattern": "^(0o)?[0-7]+$" });
-                any_of([json!({ "type": "integer", "minimum": 0 }), text, schema.variable()])
+            Shape::Bool => self.scalar("boolean", "boolean", &any_case(BOOLEANS), "write true or false"),
+            Shape::Int => self.scalar("whole_number", "integer", "^[+-]?[0-9]+$", "write a whole number"),
+            Shape::Number => self.scalar("number", "number", NUMBER, "write a number"),
+            Shape::Bytes => {
+                let help = "write a number of bytes, or one with a unit: 512k, 300m, 1.5g";
+                self.scalar("size", "number", SIZE, help)
+            }
+            Shape::Mode => self.define("mode", |_| {
+                let mut schema = scalar("integer", "^(0o)?[0-7]+$", "write permission bits as 0440");
+                schema["minimum"] = 0.into();
+                schema
             }),
-            Shape::Duration => self.define("duration", |schema| {
-                any_of([json!({ "type": "string", "pattern": DURATION }), schema.variable()])
-            }),
+            Shape::Duration => {
+                self.define("duration", |_| matching(DURATION, "write a number with its unit: 500ms, 10s, 1m30s, 2h"))
+            }
             Shape::Command => self.define("command", |_| text_or_texts()),
             Shape::HealthTest => self.define("health_test", |schema| {
                 let first = any_of([json!({ "enum": ["CMD", "CMD-SHELL", "NONE"] }), schema.variable()]);
@@ -129,10 +138,10 @@ impl Generator {
                 "options",
                 |_| json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "null"] } }),
             ),
-            Shape::Hosts => self.define("hosts", |schema| {
+            Shape::Hosts => self.define("hosts", |_| {
                 let text = json!({ "type": "string" });
                 let address = any_of([text.clone(), array(text, Twice::Keep)]);
-                let item = any_of([json!({ "type": "string", "pattern": HOST }), schema.variable()]);
+                let item = matching(HOST, "write HOST=ADDRESS");
                 any_of([json!({ "type": "object", "additionalProperties": address }), array(item, Twice::Keep)])
             }),
             Shape::List(item, twice) => array(self.written(item), twice),
@@ -178,7 +187,7 @@ impl Generator {
         }
         let mut schema = json!({ "type": "object" });
         if values.names {
-            schema["propertyNames"] = json!({ "pattern": NAME });
+            schema["propertyNames"] = json!({ "pattern": NAME, "patternErrorMessage": NAME_HELP });
         }
         schema["additionalProperties"] = value;
         schema
@@ -190,14 +199,19 @@ impl Generator {
 
     /// Returns what a short form and its long one may be.
     fn short(&mut self, convert: Convert, long: &'static Shape) -> Value {
-        let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
         match convert {
             Convert::IncludePath | Convert::Build | Convert::Extends | Convert::Source => {
                 any_of([json!({ "type": "string" }), self.written(long)])
             }
             // One letter may be a drive.
-            Convert::Volume => any_of([text("^([a-zA-Z]:|[^:])[^:]*(:[^:]+)*$"), self.variable(), self.written(long)]),
-            Convert::Device => any_of([text("^[^:]*(:[^:]*){0,2}$"), self.variable(), self.written(long)]),
+            Convert::Volume => {
+                let help = "write [SOURCE:]TARGET[:OPTIONS], as in ./data:/data:ro";
+                any_of([matching("^([a-zA-Z]:|[^:])[^:]*(:[^:]+)*$", help), self.written(long)])
+            }
+            Convert::Device => {
+                let help = "write HOST[:CONTAINER[:PERMISSIONS]], as in /dev/ttyUSB0";
+                any_of([matching("^[^:]*(:[^:]*){0,2}$", help), self.written(long)])
+            }
             Convert::EnvFiles => {
                 let Shape::List(item, twice) = long else { return self.written(long) };
                 let item = any_of([json!({ "type": "string" }), self.written(item)]);
@@ -205,17 +219,22 @@ impl Generator {
             }
             Convert::Ports => {
                 let Shape::List(item, twice) = long else { return self.written(long) };
-                let number = json!({ "type": "integer", "minimum": 0, "maximum": 65535 });
-                let short = self.define("short_port", |schema| any_of([number, text(PORT), schema.variable()]));
+                let short = self.define("short_port", |_| {
+                    let mut schema = scalar("integer", PORT, "write [[IP:]HOST:]CONTAINER[/PROTOCOL], as in 8080:80");
+                    (schema["minimum"], schema["maximum"]) = (0.into(), 65535.into());
+                    schema
+                });
                 array(any_of([short, self.written(item)]), *twice)
             }
             Convert::Names | Convert::DependsOn => {
-                let name = any_of([text(NAME), self.variable()]);
+                let name = matching(NAME, NAME_HELP);
                 any_of([array(name, Twice::Refuse), self.written(long)])
             }
             Convert::Gpus => any_of([json!({ "enum": ["all"] }), self.variable(), self.written(long)]),
             Convert::Ulimit => any_of([self.written(&Shape::Int), self.written(long)]),
-            Convert::DeviceCount => any_of([text(&any_case(&["all"])), self.written(long)]),
+            Convert::DeviceCount => {
+                any_of([matching(&any_case(&["all"]), "write a number, or all"), self.written(long)])
+            }
             Convert::External => {
                 let Shape::Object(table) = *long else { return self.written(long) };
                 self.define(&key(table), |schema| {
@@ -249,16 +268,14 @@ impl Generator {
         json!({ "$ref": format!("#/$defs/{name}") })
     }
 
-    /// Returns a type that may also be written as string: one that matches, or one with a variable.
-    fn scalar(&mut self, name: &str, kind: &str, pattern: &str) -> Value {
-        self.define(name, |schema| {
-            any_of([json!({ "type": kind }), json!({ "type": "string", "pattern": pattern }), schema.variable()])
-        })
+    /// Returns a reference to a [`scalar`] of this name.
+    fn scalar(&mut self, name: &str, kind: &str, pattern: &str, help: &str) -> Value {
+        self.define(name, |_| scalar(kind, pattern, help))
     }
 
     /// A string with a variable in it: what it is shows only when the file is loaded.
     fn variable(&mut self) -> Value {
-        self.define("variable", |_| json!({ "title": "With a variable", "type": "string", "pattern": VARIABLE }))
+        self.define("variable", |_| json!({ "type": "string", "pattern": VARIABLE }))
     }
 
     fn key_values(&mut self, bare: Bare) -> Value {
@@ -283,6 +300,7 @@ const PORT: &str = concat!(
     "(/([tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]))?$"
 );
 const NAME: &str = "^[a-zA-Z0-9._-]+$";
+const NAME_HELP: &str = "letters, digits, `.`, `_` and `-` are allowed";
 const VARIABLE: &str = r"\$[a-zA-Z_{]";
 
 fn any_of<const N: usize>(schemas: [Value; N]) -> Value {
@@ -301,6 +319,19 @@ fn any_of<const N: usize>(schemas: [Value; N]) -> Value {
         }
     }
     json!({ "anyOf": choices })
+}
+
+/// Returns a type that may also be written as a string that matches.
+fn scalar(kind: &str, pattern: &str, help: &str) -> Value {
+    let mut schema = matching(pattern, help);
+    schema["type"] = json!([kind, "string"]);
+    schema
+}
+
+/// Returns a string that matches, or one with a variable.
+fn matching(pattern: &str, help: &str) -> Value {
+    // Editors that know the last keyword say what to do; a choice of two schemas would hide it.
+    json!({ "type": "string", "pattern": format!("{pattern}|{VARIABLE}"), "patternErrorMessage": help })
 }
 
 fn array(item: Value, twice: Twice) -> Value {
