@@ -9,6 +9,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc};
 use super::Daemon;
 use super::http::Sink;
 use super::operations::{failed, failure, refusals};
+use super::preflight::preflight;
 use crate::api::{PlanAnswer, UpRequest};
 use crate::compose::model::Project;
 use crate::event::Failure;
@@ -88,7 +89,9 @@ impl Daemon {
         let _turn = self.turn(&request.project.name, &sink).await;
         match self.intend(&request, Images::AtHand).await {
             Ok(Intent { plan, observed, pulls, .. }) if plan.errors.is_empty() => {
-                PlanAnswer { review: Some(review(&plan, &observed, &pulls)), errors: Vec::new() }
+                let errors = preflight(&plan, &observed, &pulls);
+                let review = errors.is_empty().then(|| review(&plan, &observed, &pulls));
+                PlanAnswer { review, errors }
             }
             Ok(intent) => PlanAnswer { review: None, errors: refusals(&intent.plan) },
             Err(errors) => PlanAnswer { review: None, errors },

@@ -159,8 +159,13 @@ fn bind_source(source: &Path, create: bool, target: &str) -> Result<(), HostErro
             HostError::new(format!("cannot make {} to mount it at {target}: {error}", source.display()))
         });
     }
-    Err(HostError::new(format!("bind source path does not exist: {} (to be mounted at {target})", source.display()))
-        .hint("create it, or correct the path in the stack file; relative paths start at the file's folder"))
+    Err(no_source(source, target))
+}
+
+/// Returns the error of a bind mount of something that is not there.
+pub(super) fn no_source(source: &Path, target: &str) -> HostError {
+    HostError::new(format!("bind source path does not exist: {} (to be mounted at {target})", source.display()))
+        .hint("create it, or correct the path in the stack file; relative paths start at the file's folder")
 }
 
 /// Runs file work off the event loop.

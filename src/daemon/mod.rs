@@ -27,6 +27,7 @@ mod logs;
 mod machine;
 mod network_record;
 mod operations;
+mod preflight;
 mod presence;
 mod project_record;
 mod provide;

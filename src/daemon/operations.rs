@@ -11,6 +11,7 @@ use super::container::label_of;
 use super::http::Sink;
 use super::intent::{Images, Intent, moved};
 use super::machine::Machine;
+use super::preflight::preflight;
 use super::state::Input;
 use super::{Daemon, project_record};
 use crate::api::{DownRequest, PullRequest, ServicesRequest, UpRequest};
@@ -36,6 +37,10 @@ impl Daemon {
             && let Some(failure) = moved(expected, &review(&plan, &observed, &[]))
         {
             return vec![failure];
+        }
+        let failures = preflight(&plan, &observed, &[]);
+        if !failures.is_empty() {
+            return failures;
         }
         let _reservation = self.reservations.reserve(&plan);
         drop(planning);

@@ -11,7 +11,7 @@ use super::bundle::{self, Host};
 use super::capability::CapabilitySet;
 use super::cgroup::Cgroup;
 use super::record::{self, ContainerRecord};
-use super::user::{self, User};
+use super::user::{self, UnknownUser, User};
 use super::{Engine, EngineError, now_ns};
 use crate::ids::ContainerId;
 use crate::spec::{ContainerSpec, MountKind};
@@ -36,7 +36,8 @@ impl Engine {
         }
         let host = Host {
             bundle: &folder,
-            user: image_user(spec),
+            // Who it really is, its own files tell when it starts.
+            user: image_user(spec).unwrap_or_else(|_| root()),
             devices: if spec.privileged { host_devices() } else { Vec::new() },
         };
         let config = bundle::config(spec, &host)
@@ -177,6 +178,20 @@ fn check(spec: &ContainerSpec) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Returns what is known to make creating or starting the container fail, before either is tried.
+pub fn foresee(spec: &ContainerSpec) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Err(EngineError::Invalid { why, .. }) = check(spec) {
+        problems.push(why);
+    }
+    // A mount may bring the files along.
+    let etc_is_the_images = spec.mounts.iter().all(|mount| !Path::new(&mount.target).starts_with("/etc"));
+    if etc_is_the_images && let Err(unknown) = image_user(spec) {
+        problems.push(unknown.to_string());
+    }
+    problems
+}
+
 /// Tells whether a kernel setting belongs to a namespace that containers have of their own.
 fn is_namespaced(key: &str) -> bool {
     const IPC: [&str; 8] = ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
@@ -224,7 +239,7 @@ fn copy_root_attributes(spec: &ContainerSpec, upper: &Path) -> Result<(), Engine
 
 /// Returns the user as far as the image's files tell, for runtimes that take numbers only;
 /// the built-in runtime looks into the container itself.
-fn image_user(spec: &ContainerSpec) -> User {
+fn image_user(spec: &ContainerSpec) -> Result<User, UnknownUser> {
     let file = |name: &str| {
         let find = |layer: &PathBuf| {
             let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NONBLOCK;
@@ -237,8 +252,11 @@ fn image_user(spec: &ContainerSpec) -> User {
         };
         spec.image.layers.iter().rev().find_map(find).unwrap_or_default()
     };
-    let nobody = User { uid: 0, gid: 0, groups: Vec::new(), home: "/".to_owned() };
-    user::resolve(&spec.user, &spec.group_add, &file("etc/passwd"), &file("etc/group")).unwrap_or(nobody)
+    user::resolve(&spec.user, &spec.group_add, &file("etc/passwd"), &file("etc/group"))
+}
+
+fn root() -> User {
+    User { uid: 0, gid: 0, groups: Vec::new(), home: "/".to_owned() }
 }
 
 /// Returns the device nodes of the host, for a privileged container.

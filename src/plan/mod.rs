@@ -16,6 +16,7 @@ mod desired;
 mod display;
 mod hash;
 pub mod labels;
+pub mod needs;
 mod networks;
 mod observed;
 mod op;

@@ -1,8 +1,7 @@
 //! `stack plan`: what it shows, that it changes nothing, and that a plan that was kept is kept to.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
 
 use crate::support::world::World;
 
@@ -47,12 +46,13 @@ fn a_plan_changes_nothing() {
     let world = World::with(ONE);
     world.up();
     world.write("stack.yml", &TWO.replace("services: {", "services: {new: {image: no-such-image}, "));
-    let before = (files(&world.root()), world.traces(), world.ids(), world.daemon());
+    let before = picture(&world);
     let plan = world.stack(&["plan", "--remove-orphans"]);
     assert_eq!(plan.code, Some(2), "{plan}");
     assert!(plan.stdout.contains("no-such-image") && plan.stdout.contains("pull"), "{plan}");
     world.stack(&["--dry-run", "up", "-d"]).ok();
-    assert_eq!((files(&world.root()), world.traces(), world.ids(), world.daemon()), before);
+    let after = picture(&world);
+    assert_eq!(after.symmetric_difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 #[test]
@@ -80,20 +80,63 @@ fn a_plan_that_was_kept_is_carried_out_or_refused() {
     world.stack(&["up", "-d", "--plan", "plan.json"]).fails_naming(&["plan.json", "is no plan"]);
 }
 
-/// Returns all files below a folder with size, time and inode: what nobody touched is the same.
-fn files(folder: &Path) -> BTreeMap<PathBuf, (u64, i64, i64, u64)> {
-    let mut all = BTreeMap::new();
-    let mut open = vec![folder.to_owned()];
+/// Returns what a plan could change, a line each: files with size, time and inode, links, mounts,
+/// namespaces, cgroups, rules and processes.
+fn picture(world: &World) -> BTreeSet<String> {
+    let mut lines: BTreeSet<String> = world.traces().to_string().lines().map(str::to_owned).collect();
+    lines.insert(format!("containers {:?}", world.ids()));
+    let mut open = vec![world.root()];
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(&folder).unwrap().flatten() {
-            let Ok(data) = entry.path().symlink_metadata() else { continue };
-            // What containers and the engine's own log write is not the plan's doing.
+            let (path, data) = (entry.path(), entry.metadata().unwrap());
             if data.is_dir() {
-                open.push(entry.path());
-            } else if entry.path().extension().is_none_or(|extension| extension != "log") {
-                all.insert(entry.path(), (data.len(), data.mtime(), data.mtime_nsec(), data.ino()));
+                // That a layer has reached the disk is noted there in the engine's own time.
+                open.extend((path != world.root().join("layers")).then_some(path));
+            // What the engine tells about itself is not the plan's doing.
+            } else if path.extension().is_none_or(|extension| extension != "log") {
+                let time = (data.mtime(), data.mtime_nsec());
+                lines.insert(format!("{} {} {time:?} {}", path.display(), data.len(), data.ino()));
             }
         }
     }
-    all
+    lines
+}
+
+#[test]
+fn what_must_fail_is_found_before_anything_is_stopped() {
+    let world = World::with(ONE);
+    world.up();
+    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    world.write(
+        "stack.yml",
+        &format!(
+            "
+services:
+  app: {{image: busybox, stop_grace_period: 0s, command: sleep 1000, environment: {{A: '2'}}}}
+  port: {{image: busybox, command: sleep 1000, ports: ['{port}:80']}}
+  bind: {{image: busybox, command: sleep 1000, volumes: [{{type: bind, source: ./missing, target: /m, bind: {{create_host_path: false}}}}]}}
+  user: {{image: busybox, command: sleep 1000, user: nobody-knows}}
+"
+        ),
+    );
+    let before = world.ids();
+    let words = [&*port.to_string(), &std::process::id().to_string(), "missing", "/m", "nobody-knows"];
+    world.stack(&["plan"]).fails_naming(&words);
+    world.stack(&["up", "-d"]).fails_naming(&words);
+    assert_eq!((world.ids(), world.sh("app", "echo $A").as_str()), (before, "1"));
+    // A port that the container which goes has now is no hindrance.
+    let own = crate::support::world::free_port();
+    let with = |a: u32| {
+        format!(
+            "services: {{app: {{image: busybox, stop_grace_period: 0s, command: sleep 1000, ports: ['{own}:80'], environment: {{A: '{a}'}}}}}}"
+        )
+    };
+    for a in [3, 4] {
+        world.write("stack.yml", &with(a));
+        world.stack(&["up", "-d", "--remove-orphans"]).ok();
+    }
+    world.stack(&["stop"]).ok();
+    world.up();
+    assert_eq!(world.sh("app", "echo $A"), "4");
 }

@@ -112,15 +112,32 @@ impl fmt::Display for ShowHolder<'_> {
     }
 }
 
+/// What a socket is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    /// To see whether it could be: nobody connects to it.
+    Look,
+}
+
 /// Opens one port: one socket, or two without a host address.
 pub(super) fn open(port: &PublishedPort) -> Result<Vec<Listening>, PublishError> {
+    open_for(port, Purpose::Serve)
+}
+
+/// Tells whether [`open`] would succeed.
+pub(super) fn check(port: &PublishedPort) -> Result<(), PublishError> {
+    if port.host_port.start == 0 { Ok(()) } else { open_for(port, Purpose::Look).map(drop) }
+}
+
+fn open_for(port: &PublishedPort, purpose: Purpose) -> Result<Vec<Listening>, PublishError> {
     let range = port.host_port;
     if range.start == 0 {
         return ephemeral(port);
     }
     let mut last = None;
     for number in range.start..=range.end.max(range.start) {
-        match open_number(port, number) {
+        match open_number(port, number, purpose) {
             Err(err @ PublishError::InUse { .. }) => last = Some(err),
             result => return result,
         }
@@ -141,17 +158,17 @@ fn ephemeral(port: &PublishedPort) -> Result<Vec<Listening>, PublishError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match open_number(port, 0) {
+        match open_number(port, 0, Purpose::Serve) {
             Err(PublishError::InUse { .. }) if tries < EPHEMERAL_TRIES => {}
             result => return result,
         }
     }
 }
 
-fn open_number(port: &PublishedPort, number: u16) -> Result<Vec<Listening>, PublishError> {
+fn open_number(port: &PublishedPort, number: u16, purpose: Purpose) -> Result<Vec<Listening>, PublishError> {
     let listening = |ip, number| {
         let address = SocketAddr::new(ip, number);
-        let fd = socket(address, port.protocol).map_err(|err| explain(err, address, port.protocol))?;
+        let fd = socket(address, port.protocol, purpose).map_err(|err| explain(err, address, port.protocol))?;
         let address = fd.local_addr().ok().and_then(|address| address.as_socket()).unwrap_or(address);
         Ok(Listening { port: port.clone(), address, fd })
     };
@@ -169,7 +186,7 @@ fn open_number(port: &PublishedPort, number: u16) -> Result<Vec<Listening>, Publ
     }
 }
 
-fn socket(address: SocketAddr, protocol: Protocol) -> io::Result<Socket> {
+fn socket(address: SocketAddr, protocol: Protocol, purpose: Purpose) -> io::Result<Socket> {
     let kind = match protocol {
         Protocol::Tcp => Type::STREAM,
         Protocol::Udp => Type::DGRAM,
@@ -183,7 +200,9 @@ fn socket(address: SocketAddr, protocol: Protocol) -> io::Result<Socket> {
             // Connections of the past must not keep the port.
             socket.set_reuse_address(true)?;
             socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
+            if purpose == Purpose::Serve {
+                socket.listen(BACKLOG)?;
+            }
         }
         Protocol::Udp => socket.bind(&address.into())?,
     }

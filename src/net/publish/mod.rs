@@ -77,6 +77,11 @@ impl Publisher {
         Ok(Self { sockets, running: watch::Sender::new(Some(Instant::now())) })
     }
 
+    /// Tells whether a port could be opened now; opens nothing that a client could reach.
+    pub fn check(port: &PublishedPort) -> Result<(), PublishError> {
+        bind::check(port)
+    }
+
     /// Returns what was bound, in the order of the ports, IPv4 before IPv6.
     pub fn bound(&self) -> Vec<Bound> {
         self.sockets.iter().map(|socket| Bound { port: socket.port.clone(), address: socket.address }).collect()

@@ -152,3 +152,27 @@ fn a_world_that_moved_is_noticed() {
     assert_eq!(pulls.resources[0].effect, Effect::Pull);
     assert_eq!(pulls.moved(&now), []);
 }
+
+#[test]
+fn ports_must_be_free_unless_who_goes_has_them() {
+    let port = |number: u16| {
+        format!("{{target: 80, published: {{start: {number}, end: {number}}}, host_ip: null, protocol: tcp}}")
+    };
+    let yaml = |web: u16, other: u16| {
+        format!("services: {{web: {{ports: [{}]}}, other: {{ports: [{}]}}}}", port(web), port(other))
+    };
+    let needed = |world: &mut World, yaml: &str| {
+        let plan = world.plan(yaml);
+        let ports = super::super::needs::ports(&plan, &world.observed);
+        ports.into_iter().map(|(name, port)| format!("{name} {}", port.host_port.start)).collect::<Vec<_>>().join(", ")
+    };
+    let mut world = World::new();
+    assert_eq!(needed(&mut world, &yaml(80, 81)), "app-web-1 80, app-other-1 81");
+    let mut world = world.with(&yaml(80, 81));
+    assert_eq!(needed(&mut world, &yaml(80, 81)), "");
+    // Two that swap their ports wait for each other's; a third is new.
+    assert_eq!(needed(&mut world, &yaml(81, 80)), "");
+    assert_eq!(needed(&mut world, &yaml(80, 82)), "app-other-1 82");
+    let mut world = world.exit("app-web-1", 1);
+    assert_eq!(needed(&mut world, &yaml(80, 81)), "app-web-1 80");
+}
