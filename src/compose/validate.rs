@@ -2,7 +2,7 @@
 //! and resources (`references`; spec row `model-consistency`).
 
 use super::canonical::expected;
-use super::schema::{Object, Shape, TOP, Twice};
+use super::schema::{Field, Object, Shape, TOP, Twice};
 use super::tree::{Map, Node, Path, Value};
 use crate::diag::{Diagnostic, Span, nearest};
 
@@ -21,6 +21,7 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
                 let path = path.key(key);
                 if !value.is_null() {
                     check_shape(value, &field.shape, &path, diagnostics);
+                    range(value, field, &path, diagnostics);
                 } else if !field.null && !matches!(field.shape, Shape::Any) {
                     let kind = expected(&field.shape);
                     let message = format!("`{path}` has no value, {kind} is expected");
@@ -56,6 +57,15 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
             }
         }
         _ => {}
+    }
+}
+
+fn range(node: &Node, field: &Field, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    if let (Some((least, most)), Some(number)) = (field.within, node.as_float())
+        && (number < least as f64 || number > most as f64)
+    {
+        let most = if most == i64::MAX { String::new() } else { format!(" to {most}") };
+        diagnostics.push(Diagnostic::error(format!("`{path}` is a number from {least}{most}"), node.span.clone()));
     }
 }
 
@@ -133,7 +143,6 @@ impl Checker<'_> {
         self.grants(name, service);
         self.healthcheck(service);
         self.limits(name, service);
-        self.ranges(service);
         self.device_requests(name, service);
         self.build(name, service);
         self.watch(name, service);
@@ -214,13 +223,7 @@ impl Checker<'_> {
                     let message = format!("a bind mount of the service `{name}` lacks `source`");
                     self.error(message, mount.span.as_ref().map(first_line), None);
                 }
-                (Some("bind" | "volume" | "tmpfs" | "image" | "npipe" | "cluster"), _) => {}
-                (Some(other), _) => {
-                    let message = format!("{other:?} is not a type of mount");
-                    let span = mount.get("type").and_then(|node| node.span.clone());
-                    self.error(message, span, "use bind, volume, tmpfs or image".to_owned());
-                }
-                (None, _) => {}
+                _ => {}
             }
             if mount.as_map().is_some() && mount.get("target").is_none() {
                 let message = format!("a mount of the service `{name}` lacks `target`");
@@ -303,10 +306,6 @@ impl Checker<'_> {
                 format!("the service `{name}` has a `container_name` and {count} replicas, but a name is unique");
             self.error(message, container_name.key_or_span(), "remove `container_name`".to_owned());
         }
-        if replicas.and_then(Node::as_int).is_some_and(|count| count < 0) {
-            let span = replicas.and_then(|node| node.span.clone());
-            self.error(format!("the service `{name}` cannot have fewer than 0 replicas"), span, None);
-        }
     }
 
     /// Requests for accelerators: by number or by id.
@@ -324,22 +323,6 @@ impl Checker<'_> {
                     let help = "name what it must be able to do: capabilities: [gpu]".to_owned();
                     self.error(message, request.span.as_ref().map(first_line), help);
                 }
-            }
-        }
-    }
-
-    /// Numbers that do not go on for ever.
-    fn ranges(&mut self, service: &Node) {
-        for (key, least, most) in [("cpu_count", 0, i64::MAX), ("cpu_percent", 0, 100), ("oom_score_adj", -1000, 1000)]
-        {
-            if let Some(node) = service.get(key)
-                && node.as_float().is_some_and(|number| number < least as f64 || number > most as f64)
-            {
-                let message = match most {
-                    i64::MAX => format!("`{key}` is a number from {least}"),
-                    _ => format!("`{key}` is a number from {least} to {most}"),
-                };
-                self.error(message, node.span.clone(), None);
             }
         }
     }

@@ -32,7 +32,7 @@ pub(super) static MOUNT: Object = Object {
     required: &["type"],
     fields: rows![
         /// `bind` (a path of this machine), `volume`, `tmpfs` (in memory) or `image` (files of another image).
-        field("type", Shape::Text).such_as(&["bind", "volume", "tmpfs", "image"]),
+        field("type", Shape::OneOf(&["bind", "volume", "tmpfs", "image", "npipe", "cluster"])),
         /// Path on this machine, name of the volume, or name of the image. Without it a volume has no name.
         field("source", Shape::Text),
         /// Absolute path in the container.

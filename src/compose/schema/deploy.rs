@@ -14,7 +14,7 @@ pub(super) static DEPLOY: Object = Object {
         /// How clients find the containers: `vip` or `dnsrr`. Names always answer with all containers.
         field("endpoint_mode", Shape::Text).such_as(&["dnsrr", "vip"]).unused(ONE_HOST),
         /// Number of containers. Must agree with `scale`. Default: 1.
-        field("replicas", Shape::Int).given(),
+        field("replicas", Shape::Int).within(0, i64::MAX).given(),
         // Metadata of the service, not of its containers.
         /// Labels of the service; containers do not get them.
         field("labels", Shape::KeyValues(Bare::Empty)),

@@ -87,6 +87,12 @@ impl Generator {
         if field.null {
             schema = any_of([schema, json!({ "type": "null" })]);
         }
+        if let Some((least, most)) = field.within {
+            schema["minimum"] = least.into();
+            if most < i64::MAX {
+                schema["maximum"] = most.into();
+            }
+        }
         if self.form == Form::Written && !field.examples.is_empty() {
             schema["examples"] = field.examples.into();
         }

@@ -183,9 +183,16 @@ fn loader_errors(table: &'static Object, name: &str, value: &Value) -> Vec<Strin
 
 /// Ways in which a schema cannot be as exact as the loader.
 fn beyond_a_schema(message: &str) -> bool {
-    ["is not a port", "is not an IP address", "differ in length", "ends before it begins", "quote is not closed"]
-        .iter()
-        .any(|problem| message.contains(problem))
+    [
+        "is not a port",
+        "is not an IP address",
+        "differ in length",
+        "ends before it begins",
+        "quote is not closed",
+        "is a number from",
+    ]
+    .iter()
+    .any(|problem| message.contains(problem))
 }
 
 struct Compiled {

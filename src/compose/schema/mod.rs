@@ -144,6 +144,8 @@ pub(crate) struct Field {
     pub(crate) path: PathRule,
     /// Whether the engine acts on it.
     pub(crate) force: Force,
+    /// The least and the greatest number that it can be.
+    pub(crate) within: Option<(i64, i64)>,
     /// Texts that are worth proposing; for editors.
     examples: &'static [&'static str],
     /// There is a better way.
@@ -215,6 +217,7 @@ const fn field(name: &'static str, shape: Shape) -> Field {
         null: false,
         path: PathRule::No,
         force: Force::Yes,
+        within: None,
         examples: &[],
         deprecated: false,
     }
@@ -265,6 +268,11 @@ impl Field {
 
     const fn path(mut self, rule: PathRule) -> Self {
         self.path = rule;
+        self
+    }
+
+    const fn within(mut self, least: i64, most: i64) -> Self {
+        self.within = Some((least, most));
         self
     }
 

@@ -103,7 +103,7 @@ pub(crate) static SERVICE: Object = Object {
         /// How many containers run, and within which limits.
         field("deploy", Shape::Object(&DEPLOY)).null(),
         /// Number of containers. Must agree with `deploy.replicas`. Default: 1.
-        field("scale", Shape::Int).given(),
+        field("scale", Shape::Int).within(0, i64::MAX).given(),
         /// Runs a small init process as number 1, which passes signals on and reaps what has ended. Default: `false`.
         field("init", Shape::Bool).given(),
         /// Gives the process a terminal. Default: `false`.
@@ -162,7 +162,7 @@ pub(crate) static SERVICE: Object = Object {
         field("pids_limit", Shape::Int),
         /// Changes the order in which the kernel kills when memory runs out, from -1000 (late) to 1000 (early).
         /// Default: 0.
-        field("oom_score_adj", Shape::Int),
+        field("oom_score_adj", Shape::Int).within(-1000, 1000),
         /// Keeps the kernel from killing processes of the container when memory runs out. Default: `false`.
         field("oom_kill_disable", Shape::Bool).unused("cgroup v2 has no such switch"),
         /// Size of `/dev/shm`, in bytes or as `128m`. Default: `64m`.
@@ -222,9 +222,9 @@ pub(crate) static SERVICE: Object = Object {
         /// Control group below which that of the container is made.
         field("cgroup_parent", Shape::Text).unused(NOT_YET),
         /// Number of whole CPUs that a container may use. Default: all.
-        field("cpu_count", Shape::Int).unused(NOT_YET),
+        field("cpu_count", Shape::Int).within(0, i64::MAX).unused(NOT_YET),
         /// Share of all CPUs that a container may use, from 0 to 100. Default: no limit.
-        field("cpu_percent", Shape::Number).unused(NOT_YET),
+        field("cpu_percent", Shape::Number).within(0, 100).unused(NOT_YET),
         /// Length of the period in which `cpu_quota` holds, in microseconds. Default: 100000.
         field("cpu_period", Shape::Int).unused(NOT_YET),
         /// CPU time that a container may use in each period, in microseconds; -1 is unlimited. Excludes `cpus`.

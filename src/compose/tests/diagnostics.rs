@@ -313,8 +313,8 @@ fn volumes() {
     stack.yml:4:31 `':/x'` error: `services.a.volumes[1]`: a part of ":/x" is empty
         write [SOURCE:]TARGET[:OPTIONS], as in ./data:/data:ro
     stack.yml:4:38 `{type: bind, target: /y}` error: a bind mount of the service `a` lacks `source`
-    stack.yml:4:71 `floppy` error: "floppy" is not a type of mount
-        use bind, volume, tmpfs or image
+    stack.yml:4:71 `floppy` error: `services.a.volumes[3].type`: "floppy" is not a value it can have
+        one of `bind`, `volume`, `tmpfs`, `image`, `npipe`, `cluster`
     "#);
 }
 
