@@ -325,6 +325,10 @@ impl<'a> Assembly<'a> {
             self.diagnostics.push(Diagnostic::error(format!("more than {MAX_FILES} files"), named.span.clone()));
             return None;
         }
+        if let Some(refusal) = named.as_text().and_then(discover::remote) {
+            self.diagnostics.push(Diagnostic { span: named.span.clone(), ..refusal });
+            return None;
+        }
         let shown = discover::shown(&path, self.options);
         match discover::read_bounded(&path) {
             Ok(bytes) => Some(Input { shown, path, bytes }),

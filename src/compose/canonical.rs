@@ -37,7 +37,8 @@ impl Context<'_> {
         self.diagnostics.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
     }
 
-    fn warn(&mut self, node: &Node, message: String, help: &str) {
+    /// Reports what is understood and should be written otherwise.
+    pub(crate) fn warn(&mut self, node: &Node, message: String, help: &str) {
         self.diagnostics.push(Diagnostic::warning(message, node.span.clone()).help(help));
     }
 }

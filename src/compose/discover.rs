@@ -80,6 +80,10 @@ pub(crate) fn read(path: PathBuf, options: &LoadOptions, diagnostics: &mut Vec<D
         };
         return Some(Input { shown: path.clone(), path, bytes: text.clone().into_bytes() });
     }
+    if let Some(refusal) = remote(&path.to_string_lossy()) {
+        diagnostics.push(refusal);
+        return None;
+    }
     let shown = shown(&path, options);
     match read_bounded(&path) {
         Ok(bytes) => Some(Input { shown, path, bytes }),
@@ -196,7 +200,7 @@ fn locate(
     environment: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Vec<PathBuf>> {
-    let absolute = |path: &Path| match path.as_os_str() == "-" {
+    let absolute = |path: &Path| match path.as_os_str() == "-" || remote(&path.to_string_lossy()).is_some() {
         true => path.to_owned(),
         false => PathBuf::from(paths::clean(&options.cwd.join(path).to_string_lossy())),
     };
@@ -234,6 +238,17 @@ fn warn_ambiguous(found: &[PathBuf], options: &LoadOptions, diagnostics: &mut Ve
         let message = format!("{} is used, not {}", shown(first, options).display(), others.join(", "));
         diagnostics.push(Diagnostic::warning(message, None).help("name files with -f to use others"));
     }
+}
+
+/// Returns the refusal of a file that is not on this machine (spec row `file-remote`).
+pub(crate) fn remote(name: &str) -> Option<Diagnostic> {
+    let (place, advice) = match name.split_once("://") {
+        Some(("oci", _)) => ("a registry", "fetch it and name the file"),
+        Some(("https" | "http" | "git" | "ssh", _)) => ("a git repository", "clone it and name the file"),
+        _ if name.starts_with("git@") => ("a git repository", "clone it and name the file"),
+        _ => return None,
+    };
+    Some(Diagnostic::error(format!("{name} is in {place}, from which files cannot be loaded yet"), None).help(advice))
 }
 
 /// Returns true for the ways to say so in an environment variable.

@@ -32,12 +32,16 @@ impl EnvFiles<'_> {
     pub(crate) fn fold(&mut self, service: &mut Map) {
         if let Some(files) = service.shift_remove("env_file") {
             let mut values = Values::new();
+            let own = service.get("environment").cloned().unwrap_or_else(Node::map);
             for file in files.as_list().unwrap_or_default() {
                 let required = file.get("required").is_none_or(Node::is_true);
                 let raw = file.get("format").is_some();
                 if let Some(path) = file.get("path") {
                     let environment = self.environment;
-                    let outside = |key: &str| environment.get(key).map(str::to_owned);
+                    let outside = |key: &str| {
+                        let text = environment.get(key).or_else(|| own.get(key).and_then(Node::as_text));
+                        text.map(str::to_owned)
+                    };
                     self.read(path, required, raw, &outside, &mut values);
                 }
             }

@@ -76,6 +76,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
     loaded.service_spans = service_spans(&whole);
     loaded.dependency_spans = dependency_spans(&whole);
     loaded.unsupported = unsupported::unsupported(&whole);
+    loaded.unsupported.extend(unsupported::variables(&environment));
     if !failed(&diagnostics) {
         // What only the value's own grammar tells stops a project from running, not from being printed.
         let mut grammar = Vec::new();

@@ -102,6 +102,28 @@ pub(crate) fn duration_text(duration: Duration) -> String {
     }
 }
 
+/// Returns the age of `every_AGE`, of weeks, days, hours, minutes and seconds (spec row `svc-pull-policy`).
+pub(crate) fn age(text: &str) -> Option<Duration> {
+    let mut seconds: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..end].parse().ok()?;
+        let mut tail = rest[end..].chars();
+        let unit = match tail.next()? {
+            'w' => 7 * 24 * 3600,
+            'd' => 24 * 3600,
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
+        rest = tail.as_str();
+    }
+    (!text.is_empty()).then(|| Duration::from_secs(seconds))
+}
+
 /// Returns a number as Compose turns it into a string: shortest, with an exponent from 1e21 on.
 pub(crate) fn float_text(number: f64) -> String {
     if number.is_nan() {
@@ -165,6 +187,17 @@ mod tests {
         check("s", None);
         check("1s2", None);
         check("999999999h", None);
+    }
+
+    #[test]
+    fn ages() {
+        let check = |text: &str, expected: Option<u64>| assert_eq!(age(text).map(|a| a.as_secs()), expected, "{text}");
+        check("12h", Some(12 * 3600));
+        check("1w2d", Some(9 * 86400));
+        check("90s", Some(90));
+        for wrong in ["", "12", "h", "1y", "1.5d", "99999999999999999999d", "9999999999999999w"] {
+            check(wrong, None);
+        }
     }
 
     #[test]

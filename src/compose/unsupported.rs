@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::discover::is_true;
+use super::environment::Environment;
 use super::schema::{Force, SERVICE, Shape, TOP};
 use super::tree::{Node, Value};
 use crate::diag::{Diagnostic, Span};
@@ -26,6 +28,17 @@ pub(crate) fn unsupported(whole: &Node) -> Vec<Diagnostic> {
         }
     }
     found.finish()
+}
+
+/// Returns warnings about variables that Compose acts on and this engine does not.
+pub(crate) fn variables(environment: &Environment) -> Vec<Diagnostic> {
+    let names = environment.get("COMPOSE_COMPATIBILITY").filter(|value| is_true(value));
+    let platform = environment.get("DOCKER_DEFAULT_PLATFORM").filter(|value| !value.is_empty());
+    let found = [
+        names.map(|_| "COMPOSE_COMPATIBILITY is ignored: names keep their hyphens"),
+        platform.map(|_| "DOCKER_DEFAULT_PLATFORM is ignored: the image's own platform is run"),
+    ];
+    found.into_iter().flatten().map(|message| Diagnostic::warning(message, None)).collect()
 }
 
 #[derive(Default)]
@@ -99,11 +112,6 @@ impl Findings {
         if service.get("image").is_none() && service.get("provider").is_some() {
             let message = format!("the service `{name}` comes from a provider, which is not possible yet");
             self.special.push(Diagnostic::error(message, place("provider")));
-        }
-        if text("image") == Some("") && service.get("build").is_none() {
-            let message = format!("the `image` of the service `{name}` is empty");
-            let diagnostic = Diagnostic::error(message, place("image"));
-            self.special.push(diagnostic.help("name an image; a variable in it may not be set"));
         }
         if let Some("bridge" | "default") = text("network_mode") {
             let message =

@@ -4,6 +4,7 @@
 use super::canonical::expected;
 use super::schema::{Field, Object, Shape, TOP, Twice};
 use super::tree::{Map, Node, Path, Value};
+use super::units;
 use crate::diag::{Diagnostic, Span, nearest};
 
 /// Reports attributes without a value, missing ones, and list items that come twice.
@@ -107,6 +108,10 @@ pub(crate) fn references(whole: &Node, disabled: &Map, diagnostics: &mut Vec<Dia
     checker.resources();
 }
 
+/// Words of `pull_policy` (spec row `svc-pull-policy`), besides `every_AGE`.
+const PULL_POLICIES: [&str; 8] =
+    ["always", "missing", "never", "build", "daily", "weekly", "refresh", "if_not_present"];
+
 struct Checker<'a> {
     services: &'a Map,
     disabled: &'a Map,
@@ -137,6 +142,14 @@ impl Checker<'_> {
             let help = "give it an image: image: NAME[:TAG]".to_owned();
             self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
         }
+        if let Some(image) = service.get("image")
+            && image.as_text() == Some("")
+            && !has("build")
+        {
+            let help = "name an image; a variable in it may not be set".to_owned();
+            self.error(format!("the `image` of the service `{name}` is empty"), image.key_or_span(), help);
+        }
+        self.pull_policy(name, service);
         self.dependencies(name, service);
         self.networks(name, service);
         self.mounts(name, service);
@@ -146,6 +159,23 @@ impl Checker<'_> {
         self.device_requests(name, service);
         self.build(name, service);
         self.watch(name, service);
+    }
+
+    fn pull_policy(&mut self, name: &str, service: &Node) {
+        let Some(policy) = service.get("pull_policy") else { return };
+        let Some(text) = policy.as_text() else { return };
+        let every = text.strip_prefix("every_").is_some_and(|age| units::age(age).is_some());
+        if !every && !text.is_empty() && !PULL_POLICIES.contains(&text) {
+            let help = match nearest(text, PULL_POLICIES.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {} or every_AGE", PULL_POLICIES.join(", ")),
+            };
+            self.error(
+                format!("`services.{name}.pull_policy`: {text:?} is not a pull policy"),
+                policy.span.clone(),
+                help,
+            );
+        }
     }
 
     fn dependencies(&mut self, name: &str, service: &Node) {

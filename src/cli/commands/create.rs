@@ -79,6 +79,11 @@ impl ConvergeArgs {
         if self.build {
             context.ui.warn("--build has no effect: images are not built yet");
         }
+        let ignore_orphans = truthy("COMPOSE_IGNORE_ORPHANS");
+        if ignore_orphans && self.remove_orphans {
+            return Err(Error::user("COMPOSE_IGNORE_ORPHANS and --remove-orphans contradict each other")
+                .hint("unset COMPOSE_IGNORE_ORPHANS (or COMPOSE_REMOVE_ORPHANS)"));
+        }
         let mut counts = BTreeMap::new();
         for (service, count) in &self.scale {
             let service = ServiceName::new(service.as_str());
@@ -103,7 +108,7 @@ impl ConvergeArgs {
             no_deps: false,
             recreate,
             remove_orphans: self.remove_orphans,
-            ignore_orphans: truthy("COMPOSE_IGNORE_ORPHANS"),
+            ignore_orphans,
             renew_anon_volumes: false,
             start: false,
             wait: false,

@@ -426,9 +426,7 @@ impl Binder<'_> {
             "always" => PullPolicy::Always,
             "never" => PullPolicy::Never,
             "refresh" | "daily" | "weekly" => PullPolicy::Missing,
-            text if text.strip_prefix("every_").is_some_and(|age| units::duration(age).is_some()) => {
-                PullPolicy::Missing
-            }
+            text if text.strip_prefix("every_").is_some_and(|age| units::age(age).is_some()) => PullPolicy::Missing,
             text => {
                 let message = format!(
                     "{text:?} is not a pull policy: always, missing, never, build, daily, weekly or every_DURATION"

@@ -78,7 +78,8 @@ pub(crate) static SERVICE: Object = Object {
         field("healthcheck", Shape::Object(&HEALTHCHECK)),
         /// When a container that ended is started again: `no`, `always`, `on-failure[:N]` (at most N times) or
         /// `unless-stopped`. Default: `no`.
-        field("restart", Shape::Text).such_as(&["no", "always", "on-failure", "on-failure:3", "unless-stopped"]),
+        field("restart", Shape::Short(Convert::Restart, &Shape::Text))
+            .such_as(&["no", "always", "on-failure", "on-failure:3", "unless-stopped"]),
         /// Labels of the containers, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
         /// Files with labels, `KEY=VALUE` a line. Later ones win; `labels` wins over all.

@@ -36,6 +36,8 @@ pub(crate) enum Convert {
     Ulimit,
     /// `count: all`.
     DeviceCount,
+    /// `restart: false`, which is how some write `"no"`.
+    Restart,
     /// `external: {name: ...}` (spec rows `*-external-name`).
     External,
 }
@@ -85,6 +87,11 @@ impl Convert {
                 }
             },
             (Self::DeviceCount, Value::Text(text)) if text.eq_ignore_ascii_case("all") => node.value = Value::Int(-1),
+            (Self::Restart, Value::Bool(false)) => {
+                let message = format!("`{path}`: the boolean is taken for the word \"no\"");
+                cx.warn(node, message, "write \"no\", in quotes");
+                node.value = Value::Text("no".to_owned());
+            }
             (Self::External, Value::Map(_)) => external(node, path, cx),
             (Self::Build | Self::Extends | Self::Source | Self::Volume | Self::Device, Value::Map(_)) => {}
             (Self::Build | Self::Extends | Self::Source | Self::Volume | Self::Device, _) => {
