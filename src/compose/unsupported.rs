@@ -113,6 +113,23 @@ impl Findings {
             let message = format!("the service `{name}` comes from a provider, which is not possible yet");
             self.special.push(Diagnostic::error(message, place("provider")));
         }
+        if let Some(policy) = text("pull_policy").filter(|policy| refreshes(policy)) {
+            let message =
+                format!("`pull_policy: {policy}` is not in force yet: the image is pulled when it is missing");
+            let help = "pull newer ones with `stack pull`, or use `always`";
+            self.special.push(Diagnostic::warning(message, place("pull_policy")).help(help));
+        }
+        for link in service.get("links").and_then(Node::as_list).unwrap_or_default() {
+            if let Some((target, alias)) = link.as_text().and_then(|text| text.split_once(':'))
+                && target != alias
+            {
+                let message = format!("the name `{alias}` of a link of `{name}` is not in force yet");
+                let help = format!(
+                    "use `{target}`, or give that service the alias: networks: {{default: {{aliases: [{alias}]}}}}"
+                );
+                self.special.push(Diagnostic::warning(message, link.span.clone()).help(help));
+            }
+        }
         if let Some("bridge" | "default") = text("network_mode") {
             let message =
                 format!("there is no common bridge: the service `{name}` is put on the project's default network");
@@ -174,6 +191,11 @@ impl Findings {
         all.sort_by_key(|d| d.span.as_ref().map(|span| (span.source.path.clone(), span.start)));
         all
     }
+}
+
+/// Returns true for pull policies that go by the age of an image.
+fn refreshes(policy: &str) -> bool {
+    matches!(policy, "refresh" | "daily" | "weekly") || policy.starts_with("every_")
 }
 
 /// Returns true for shapes that hold attributes of their own.

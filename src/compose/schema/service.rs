@@ -176,7 +176,7 @@ pub(crate) static SERVICE: Object = Object {
         /// More groups of the process, by name or number.
         field("group_add", Shape::Labels(Twice::Refuse)),
         /// Annotations of the container, as mapping or as list of `KEY=VALUE`. Unlike labels they are for the runtime.
-        field("annotations", Shape::KeyValues(Bare::Empty)),
+        field("annotations", Shape::KeyValues(Bare::Empty)).unused(NOT_YET),
         /// Whether `up` shows the logs of this service. Default: `true`.
         field("attach", Shape::Bool).given(),
         /// When the image is pulled: `always`, `never`, `missing`, `build`, `daily`, `weekly` or `every_DURATION`.

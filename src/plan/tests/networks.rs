@@ -214,6 +214,34 @@ fn a_network_of_somebody_else_is_used_and_reported() {
 }
 
 #[test]
+fn networks_and_volumes_carry_composes_labels() {
+    let kind = "kind: {type: volume, source: data, nocopy: false, subpath: null}";
+    let yaml = format!(
+        "{{services: {{db: {{volumes: [{{target: /data, read_only: false, {kind}}}]}}}}, volumes: {{data: {{labels: {{mine: x}}}}}}}}"
+    );
+    let plan = World::new().plan(&yaml);
+    let labels = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::EnsureNetwork(spec) => Some(&spec.labels),
+        Op::EnsureVolume(spec) => Some(&spec.labels),
+        _ => None,
+    });
+    let shown: Vec<String> = labels
+        .flatten()
+        .filter(|(key, _)| *key != super::super::labels::CONFIG_HASH)
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    assert_snapshot!(shown.join("\n"), @r"
+    com.docker.compose.network=default
+    com.docker.compose.project=app
+    com.docker.compose.version=0.1.0
+    com.docker.compose.project=app
+    com.docker.compose.version=0.1.0
+    com.docker.compose.volume=data
+    mine=x
+    ");
+}
+
+#[test]
 fn an_external_volume_must_exist() {
     let kind = "kind: {type: volume, source: data, nocopy: false, subpath: null}";
     let yaml = format!(
