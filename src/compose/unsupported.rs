@@ -170,11 +170,11 @@ impl Findings {
     fn resources(&mut self, whole: &Node) {
         let entries = |section: &str| whole.get(section).and_then(Node::as_map).into_iter().flatten();
         for (name, network) in entries("networks") {
-            let on_it = |service: &Node| {
-                service.get("networks").and_then(Node::as_map).is_some_and(|networks| networks.contains_key(name))
-            };
-            if entries("services").any(|(_, service)| on_it(service)) {
-                self.network(name, network);
+            let endpoints: Vec<&Node> = entries("services")
+                .filter_map(|(_, service)| service.get("networks").and_then(Node::as_map)?.get(name))
+                .collect();
+            if !endpoints.is_empty() {
+                self.network(name, network, &endpoints);
             }
         }
         for (name, volume) in entries("volumes") {
@@ -188,7 +188,7 @@ impl Findings {
         }
     }
 
-    fn network(&mut self, name: &str, network: &Node) {
+    fn network(&mut self, name: &str, network: &Node, endpoints: &[&Node]) {
         if network.get("external").is_some_and(Node::is_true) {
             for (key, node) in network.as_map().into_iter().flatten() {
                 if !node.is_null() && !matches!(key.as_str(), "name" | "external") && !key.starts_with("x-") {
@@ -204,6 +204,13 @@ impl Findings {
             let text = driver.as_text().unwrap_or_default();
             let message = format!("{text:?} is not a driver of addresses: there is only default");
             self.special.push(Diagnostic::error(message, driver.span.clone()));
+        }
+        if !network.get("enable_ipv6").is_some_and(Node::is_true) {
+            for address in endpoints.iter().filter_map(|endpoint| endpoint.get("ipv6_address")) {
+                let message = format!("`ipv6_address` has no effect: the network `{name}` has no IPv6");
+                let help = "give the network `enable_ipv6: true`";
+                self.special.push(Diagnostic::warning(message, address.span.clone()).help(help));
+            }
         }
         for (option, node) in network.get("driver_opts").and_then(Node::as_map).into_iter().flatten() {
             let text = node.as_text().unwrap_or_default();
