@@ -16,6 +16,7 @@ pub(crate) fn unsupported(whole: &Node) -> Vec<Diagnostic> {
         found.walk(service, &Shape::Object(&SERVICE), "services.*");
         found.special(name, service);
     }
+    found.resources(whole);
     for (section, entries) in whole.as_map().into_iter().flatten() {
         if section != "services"
             && let Some(field) = TOP.field(section)
@@ -78,7 +79,6 @@ impl Findings {
             // What everybody gets anyway.
             (_, Value::Map(map)) => map.is_empty(),
             (_, Value::List(items)) => items.is_empty(),
-            ("services.*.deploy.mode", Value::Text(text)) => text == "replicated",
             ("services.*.isolation", Value::Text(text)) => text == "default",
             ("services.*.ipc" | "services.*.cgroup", Value::Text(text)) => text == "private",
             ("networks.*.enable_ipv4", value) => *value == Value::Bool(true),
@@ -172,6 +172,15 @@ impl Findings {
                 let message = format!("mounts of the type {kind} are not in force yet");
                 self.special.push(Diagnostic::warning(message, mount.span.clone()).help("this mount is left out"));
             }
+            for other in ["bind", "volume", "tmpfs", "image"].iter().filter(|other| kind != Some(**other)) {
+                if let (Some(kind), Some(options)) = (kind, mount.get(other))
+                    && options.as_map().is_some_and(|map| !map.is_empty())
+                {
+                    let message = format!("`{other}` has no effect on a mount of the type {kind}");
+                    let span = options.key_or_span().or_else(|| mount.span.clone());
+                    self.special.push(Diagnostic::warning(message, span));
+                }
+            }
             let source = mount.get("source").and_then(Node::as_text).unwrap_or_default();
             if matches!(source, "/var/run/docker.sock" | "/run/docker.sock") {
                 let message = format!(
@@ -179,6 +188,96 @@ impl Findings {
                 );
                 self.special.push(Diagnostic::warning(message, mount.span.clone()));
             }
+        }
+    }
+
+    /// Networks and volumes that a service uses.
+    fn resources(&mut self, whole: &Node) {
+        let entries = |section: &str| whole.get(section).and_then(Node::as_map).into_iter().flatten();
+        for (name, network) in entries("networks") {
+            let endpoints: Vec<&Node> = entries("services")
+                .filter_map(|(_, service)| service.get("networks").and_then(Node::as_map)?.get(name))
+                .collect();
+            if !endpoints.is_empty() {
+                self.network(name, network, &endpoints);
+            }
+        }
+        for (name, volume) in entries("volumes") {
+            let mounts = |service: &Node| {
+                let mounts = service.get("volumes").and_then(Node::as_list).unwrap_or_default();
+                mounts.iter().any(|mount| mount.get("source").and_then(Node::as_text) == Some(name))
+            };
+            if entries("services").any(|(_, service)| mounts(service)) {
+                self.volume(name, volume);
+            }
+        }
+    }
+
+    fn network(&mut self, name: &str, network: &Node, endpoints: &[&Node]) {
+        if network.get("external").is_some_and(Node::is_true) {
+            for (key, node) in network.as_map().into_iter().flatten() {
+                if !node.is_null() && !matches!(key.as_str(), "name" | "external") && !key.starts_with("x-") {
+                    let message = format!("the network `{name}` is external, so `{key}` has no effect");
+                    self.special.push(Diagnostic::warning(message, node.key_or_span()));
+                }
+            }
+            return;
+        }
+        if let Some(driver) = network.get("ipam").and_then(|ipam| ipam.get("driver"))
+            && !matches!(driver.as_text(), Some("" | "default"))
+        {
+            let text = driver.as_text().unwrap_or_default();
+            let message = format!("{text:?} is not a driver of addresses: there is only default");
+            self.special.push(Diagnostic::error(message, driver.span.clone()));
+        }
+        if !network.get("enable_ipv6").is_some_and(Node::is_true) {
+            for address in endpoints.iter().filter_map(|endpoint| endpoint.get("ipv6_address")) {
+                let message = format!("`ipv6_address` has no effect: the network `{name}` has no IPv6");
+                let help = "give the network `enable_ipv6: true`";
+                self.special.push(Diagnostic::warning(message, address.span.clone()).help(help));
+            }
+        }
+        for (option, node) in network.get("driver_opts").and_then(Node::as_map).into_iter().flatten() {
+            let text = node.as_text().unwrap_or_default();
+            match option.strip_prefix("com.docker.network.").unwrap_or_default() {
+                "driver.mtu" if text.parse::<u32>().is_ok_and(|mtu| (68..=65535).contains(&mtu)) => {}
+                "driver.mtu" => {
+                    let message = format!("{text:?} is not an MTU: a number from 68 to 65535");
+                    self.special.push(Diagnostic::error(message, node.span.clone()));
+                }
+                // What every network has anyway.
+                "bridge.enable_icc" | "bridge.enable_ip_masquerade" if text == "true" => {}
+                _ => {
+                    let message = format!("the option `{option}` of the network `{name}` is not in force");
+                    self.special.push(Diagnostic::warning(message, node.key_or_span()));
+                }
+            }
+        }
+    }
+
+    fn volume(&mut self, name: &str, volume: &Node) {
+        if volume.get("external").is_some_and(Node::is_true) {
+            return;
+        }
+        if let Some(driver) = volume.get("driver")
+            && !matches!(driver.as_text(), Some("" | "local" | "default"))
+        {
+            let text = driver.as_text().unwrap_or_default();
+            let message = format!("the volume `{name}` asks for the driver {text:?}, which is not there");
+            let help = "without `driver` it is a folder of this host";
+            self.special.push(Diagnostic::error(message, driver.span.clone()).help(help));
+        }
+        let option = |key: &str| volume.get("driver_opts").and_then(|options| options.get(key));
+        let bound =
+            option("o").and_then(Node::as_text).is_some_and(|o| o.split(',').any(|o| matches!(o, "bind" | "rbind")));
+        if let Some(kind) = option("type")
+            && !matches!(kind.as_text(), Some("" | "none"))
+            && !bound
+        {
+            let text = kind.as_text().unwrap_or_default();
+            let message = format!("the volume `{name}` is to be of the type {text}, which is not in force yet");
+            let help = "it is a folder of this host";
+            self.special.push(Diagnostic::warning(message, kind.span.clone()).help(help));
         }
     }
 

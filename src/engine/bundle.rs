@@ -410,6 +410,32 @@ mod tests {
     }
 
     #[test]
+    fn mounts_have_the_options_of_the_file() {
+        let shown = |kind: MountKind, read_only| {
+            let (kind, source, options) = own_mount(&Mount { target: "/t".into(), read_only, kind });
+            format!("{kind} {} {}", source.display(), options.join(","))
+        };
+        let bind = |propagation: &str| {
+            let (source, propagation) = ("/h".into(), propagation.to_owned());
+            shown(MountKind::Bind { source, create: true, propagation }, false)
+        };
+        assert_eq!(bind(""), "bind /h rbind,rw,rprivate");
+        assert_eq!(bind("rshared"), "bind /h rbind,rw,rshared");
+        let subpath = Some("deep/er".to_owned());
+        let name = crate::ids::VolumeName::new("v");
+        let volume = MountKind::Volume { name, source: "/v".into(), nocopy: false, subpath, anonymous: false };
+        assert_eq!(shown(volume, true), "bind /v/deep/er rbind,ro,rprivate");
+        let tmpfs = |size, mode, options: &[&str]| {
+            shown(MountKind::Tmpfs { size, mode, options: options.iter().map(ToString::to_string).collect() }, false)
+        };
+        assert_eq!(tmpfs(None, None, &[]), "tmpfs tmpfs nosuid,nodev,noexec,rw,mode=1777");
+        assert_eq!(
+            tmpfs(Some(1024), Some(0o700), &["uid=7", "exec"]),
+            "tmpfs tmpfs nosuid,nodev,noexec,rw,size=1024,mode=700,uid=7,exec"
+        );
+    }
+
+    #[test]
     fn resolv_conf_says_what_the_file_says() {
         let host = "nameserver 10.0.0.1\nsearch office.example\noptions timeout:1\n";
         let spec = |search: &[&str], options: &[&str], host_network| {

@@ -31,7 +31,7 @@ pub(crate) fn project(
     }
     let mut networks: IndexMap<String, Network> =
         section("networks").map(|(key, node)| (key.clone(), binder.network(node))).collect();
-    let volumes = section("volumes").map(|(key, node)| (key.clone(), binder.volume(node))).collect();
+    let volumes = section("volumes").map(|(key, node)| (key.clone(), binder.volume(node, folder))).collect();
     if services.values().any(|service| service.networks.contains_key("default")) {
         networks.entry("default".to_owned()).or_insert_with(|| Network {
             name: format!("{name}_default"),
@@ -81,12 +81,20 @@ impl Binder<'_> {
         }
     }
 
-    fn volume(&mut self, node: &Node) -> Volume {
+    fn volume(&mut self, node: &Node, folder: &Path) -> Volume {
+        let mut driver_opts = texts_by_key(node, "driver_opts");
+        let bound = driver_opts.get("o").is_some_and(|o| o.split(',').any(|o| matches!(o, "bind" | "rbind")));
+        if let Some(device) = driver_opts.get_mut("device")
+            && bound
+        {
+            // Without a driver the reference prints it as it is written; it is one of the project all the same.
+            *device = folder.join(&*device).components().collect::<PathBuf>().display().to_string();
+        }
         Volume {
             name: text(node, "name").unwrap_or_default(),
             external: flag(node, "external"),
             driver: text(node, "driver"),
-            driver_opts: texts_by_key(node, "driver_opts"),
+            driver_opts,
             labels: texts_by_key(node, "labels"),
         }
     }

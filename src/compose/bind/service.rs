@@ -20,7 +20,11 @@ use crate::spec::{PortRange, Protocol, Resources, RestartPolicy};
 impl Binder<'_> {
     pub(super) fn service(&mut self, node: &Node, enabled: &Map) -> Service {
         let deploy = node.get("deploy");
-        let replicas = node.get("scale").or_else(|| deploy?.get("replicas")).and_then(Node::as_int);
+        let replicas = match self.is_global(node) {
+            // One on each host, and there is one.
+            true => Some(1),
+            false => node.get("scale").or_else(|| deploy?.get("replicas")).and_then(Node::as_int),
+        };
         let mut networks = self.networks(node);
         if let Some(mac) = node.get("mac_address")
             && let Some((key, first)) =
@@ -85,6 +89,16 @@ impl Binder<'_> {
         items.iter().filter_map(|item| self.port(item)).collect()
     }
 
+    /// Reads `deploy.mode` (spec row `svc-deploy-mode`).
+    fn is_global(&mut self, node: &Node) -> bool {
+        let Some(mode) = node.get("deploy").and_then(|deploy| deploy.get("mode")) else { return false };
+        let text = mode.as_text().unwrap_or_default();
+        if !matches!(text, "" | "replicated" | "global") {
+            self.error(mode, format!("{text:?} is not a mode: replicated or global"));
+        }
+        text == "global"
+    }
+
     /// Reads `PORT[-PORT][/PROTOCOL]`.
     fn expose(&mut self, node: &Node) -> Vec<String> {
         for item in node.get("expose").and_then(Node::as_list).unwrap_or_default() {
@@ -135,6 +149,12 @@ impl Binder<'_> {
         let mut mounts: Vec<VolumeMount> = items.iter().filter_map(mount).map(undo_drive_letter).collect();
         for item in node.get("tmpfs").and_then(Node::as_list).unwrap_or_default() {
             mounts.extend(self.tmpfs(item));
+        }
+        for node in items.iter().filter_map(|item| item.get("bind")?.get("propagation")) {
+            let text = node.as_text().unwrap_or_default();
+            if !matches!(text.strip_prefix('r').unwrap_or(text), "" | "private" | "shared" | "slave") {
+                self.error(node, format!("{text:?} is not a propagation: [r]private, [r]shared or [r]slave"));
+            }
         }
         for item in items.iter().filter_map(|item| item.get("target")) {
             if item.as_text().is_some_and(|target| !target.starts_with('/') && !paths::is_windows_drive(target)) {

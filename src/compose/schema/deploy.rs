@@ -10,7 +10,7 @@ pub(super) static DEPLOY: Object = Object {
     required: &[],
     fields: rows![
         /// `replicated`, or `global` for one container on each machine. Default: `replicated`.
-        field("mode", Shape::Text).such_as(&["replicated", "global"]).unused(ONE_HOST),
+        field("mode", Shape::Text).such_as(&["replicated", "global"]),
         /// How clients find the containers: `vip` or `dnsrr`. Names always answer with all containers.
         field("endpoint_mode", Shape::Text).such_as(&["dnsrr", "vip"]).unused(ONE_HOST),
         /// Number of containers. Must agree with `scale`. Default: 1.

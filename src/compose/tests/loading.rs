@@ -75,6 +75,47 @@ fn mounts() {
 }
 
 #[test]
+fn replicas_of_the_deploy_section() {
+    let replicas = |text: &str| service(&format!("{{image: x, {text}}}")).replicas;
+    assert_eq!(replicas("init: true"), None);
+    assert_eq!(replicas("deploy: {replicas: 3}"), Some(3));
+    assert_eq!(replicas("deploy: {replicas: 0}"), Some(0));
+    assert_eq!(replicas("scale: 2, deploy: {replicas: 2, mode: replicated}"), Some(2));
+    assert_eq!(replicas("deploy: {mode: global, replicas: 3}"), Some(1));
+}
+
+#[test]
+fn limits_of_the_deploy_section() {
+    let resources = service(
+        "{image: x, deploy: {resources: {limits: {cpus: '0.5', memory: 50M, pids: 10}, reservations: {memory: 20M}}}}",
+    )
+    .resources;
+    assert_eq!((resources.memory, resources.memory_reservation), (Some(50 << 20), Some(20 << 20)));
+    assert_eq!((resources.nano_cpus, resources.pids), (Some(500_000_000), Some(10)));
+}
+
+#[test]
+fn restart_policies_of_the_deploy_section() {
+    let restart = |policy: &str| {
+        service(&format!("{{image: x, restart: unless-stopped, deploy: {{restart_policy: {policy}}}}}")).restart
+    };
+    assert_eq!(restart("{condition: none}"), RestartPolicy::No);
+    assert_eq!(restart("{condition: on-failure}"), RestartPolicy::OnFailure(None));
+    assert_eq!(restart("{condition: on-failure, max_attempts: 3}"), RestartPolicy::OnFailure(Some(3)));
+    assert_eq!((restart("{condition: any}"), restart("{}")), (RestartPolicy::Always, RestartPolicy::Always));
+}
+
+#[test]
+fn a_folder_that_is_a_volume_is_of_the_project() {
+    let text = "services: {a: {image: x, volumes: ['one:/a', 'two:/b']}}\nvolumes:\n  one: {driver_opts: {o: bind, device: ./data}}\n  \
+                two: {driver_opts: {o: 'rbind,ro', device: /srv}}\n";
+    let volumes = load_files(&[("stack.yml", text.as_bytes())], |_| {}).project.unwrap().volumes;
+    let device = |volume: &str| volumes[volume].driver_opts["device"].clone();
+    assert!(device("one").starts_with('/') && device("one").ends_with("/demo/data"), "{}", device("one"));
+    assert_eq!(device("two"), "/srv");
+}
+
+#[test]
 fn the_mac_address_goes_to_the_first_network() {
     let mac = |networks: &str| {
         let text = format!(

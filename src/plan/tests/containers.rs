@@ -170,3 +170,8 @@ fn names_are_looked_up_as_the_file_says() {
     assert_eq!(spec.dns, ["9.9.9.9".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!((spec.dns_search, spec.dns_options), (vec!["a.example".to_owned()], vec!["use-vc".to_owned()]));
 }
+
+#[test]
+fn ports_of_the_image_and_of_the_file_are_exposed() {
+    assert_eq!(spec("expose: ['80', '90-91/udp', '6379']").exposed, ["6379/tcp", "80/tcp", "90-91/udp"]);
+}

@@ -359,6 +359,23 @@ fn an_interface_has_the_name_of_the_file() {
 }
 
 #[test]
+fn a_network_has_the_labels_of_the_file() {
+    let world = World::new().with("{services: {web: }, networks: {default: {labels: {mine: x}}}}");
+    let labels = &world.observed.networks[0].spec.labels;
+    assert_eq!((labels["mine"].as_str(), labels[super::super::labels::PROJECT].as_str()), ("x", "app"));
+}
+
+#[test]
+fn a_volume_has_the_labels_of_the_file() {
+    let kind = "kind: {type: volume, source: data, nocopy: false, subpath: null}";
+    let world = World::new().with(&format!(
+        "{{services: {{db: {{volumes: [{{target: /data, read_only: false, {kind}}}]}}}}, volumes: {{data: {{labels: {{mine: x}}}}}}}}"
+    ));
+    let labels = &world.observed.volumes[0].labels;
+    assert_eq!((labels["mine"].as_str(), labels[super::super::labels::PROJECT].as_str()), ("x", "app"));
+}
+
+#[test]
 fn a_network_has_the_mtu_of_the_file() {
     let world = World::new()
         .with("{services: {web: }, networks: {default: {driver_opts: {com.docker.network.driver.mtu: '1400'}}}}");

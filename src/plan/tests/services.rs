@@ -53,6 +53,18 @@ fn down_keeps_volumes_unless_asked() {
 }
 
 #[test]
+fn down_with_volumes_leaves_those_of_others() {
+    let mut world = World::new();
+    let mut other = project(&DATA.replace("{data: }", "{data: {name: shared}}"));
+    other.name = "other".into();
+    let plan = world.plan_project(&other);
+    fake::apply(&plan, &mut world.observed);
+    let world = world.with(&DATA.replace("{data: }", "{data: {external: true, name: shared}}"));
+    let plan = world.down(&Down { volumes: true, ..down(&app()) });
+    assert!(!plan.to_string().contains("remove-volume"), "{plan}");
+}
+
+#[test]
 fn down_of_services_leaves_the_network() {
     let world = World::new().with(CHAIN);
     assert_snapshot!(world.down(&Down { services: &["web".into()], ..down(&app()) }), @r"
