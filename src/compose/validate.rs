@@ -3,7 +3,8 @@
 
 use super::canonical::expected;
 use super::schema::{Field, Object, Shape, TOP, Twice};
-use super::tree::{Map, Node, Path, Value};
+use super::tree::{Map, Mark, Node, Path, Value};
+use super::units;
 use crate::diag::{Diagnostic, Span, nearest};
 
 /// Reports attributes without a value, missing ones, and list items that come twice.
@@ -17,7 +18,7 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
         (Shape::Short(_, long), _) => check_shape(node, long, path, diagnostics),
         (Shape::Object(table), Value::Map(map)) => {
             for (key, value) in map {
-                let Some(field) = table.field(key) else { continue };
+                let Some(field) = table.field(key).filter(|_| value.mark != Mark::Reset) else { continue };
                 let path = path.key(key);
                 if !value.is_null() {
                     check_shape(value, &field.shape, &path, diagnostics);
@@ -32,7 +33,7 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
             missing(node, map, table, path, diagnostics);
         }
         (Shape::Map(values), Value::Map(map)) => {
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(_, value)| value.mark != Mark::Reset) {
                 let path = path.key(key);
                 if !value.is_null() {
                     check_shape(value, &values.shape, &path, diagnostics);
@@ -133,10 +134,15 @@ impl Checker<'_> {
 
     fn service(&mut self, name: &str, service: &Node) {
         let has = |key: &str| service.as_map().is_some_and(|map| map.contains_key(key));
-        if !has("image") && !has("build") && !has("provider") && !has("extends") && service.as_map().is_some() {
+        let empty = service.get("image").filter(|image| image.as_text() == Some("") && !has("build"));
+        if let Some(image) = empty {
+            let help = "name an image; a variable in it may not be set".to_owned();
+            self.error(format!("the `image` of the service `{name}` is empty"), image.key_or_span(), help);
+        } else if !has("image") && !has("build") && !has("provider") && !has("extends") && service.as_map().is_some() {
             let help = "give it an image: image: NAME[:TAG]".to_owned();
             self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
         }
+        self.pull_policy(service);
         self.dependencies(name, service);
         self.networks(name, service);
         self.mounts(name, service);
@@ -146,6 +152,21 @@ impl Checker<'_> {
         self.device_requests(name, service);
         self.build(name, service);
         self.watch(name, service);
+    }
+
+    fn pull_policy(&mut self, service: &Node) {
+        const WORDS: [&str; 8] =
+            ["always", "never", "missing", "if_not_present", "build", "refresh", "daily", "weekly"];
+        let Some(node) = service.get("pull_policy") else { return };
+        let Some(policy) = node.as_text() else { return };
+        let every = policy.strip_prefix("every_").is_some_and(|time| units::duration(time).is_some());
+        if !every && !WORDS.contains(&policy) {
+            let help = match nearest(policy, WORDS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of {}, every_DURATION", WORDS.join(", ")),
+            };
+            self.error(format!("{policy:?} is not a pull policy"), node.span.clone(), help);
+        }
     }
 
     fn dependencies(&mut self, name: &str, service: &Node) {
@@ -372,7 +393,7 @@ impl Checker<'_> {
         let mut seen: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
         for (name, service) in self.services {
             let Some(node) = service.get("container_name") else { continue };
-            let Some(container) = node.as_text() else { continue };
+            let Some(container) = node.as_text().filter(|text| !text.is_empty()) else { continue };
             if let Some(other) = seen.insert(container, name) {
                 let message =
                     format!("the services `{other}` and `{name}` have the same `container_name` {container:?}");

@@ -650,7 +650,7 @@ fn what_cannot_run() {
     let text = r#"services:
   a: {build: .}
   c: {image: x, restart: sometimes, stop_signal: SIGFOO, dns: [here]}
-  e: {image: "${NOT_SET-}", cap_add: [cap_sys_nice, NOPE], cap_drop: [all]}
+  e: {image: x, cap_add: [cap_sys_nice, NOPE], cap_drop: [all]}
   d: {image: x, networks: {n: {ipv4_address: 1.2.3}}, ports: ['53:53/sctp'], tmpfs: ['/x:size=big']}
 networks: {n: {ipam: {config: [{subnet: 10.0.0.0/99}]}}}
 "#;
@@ -660,9 +660,7 @@ networks: {n: {ipam: {config: [{subnet: 10.0.0.0/99}]}}}
     stack.yml:3:26 `sometimes` error: "sometimes" is not a restart policy: no, always, on-failure[:N] or unless-stopped
     stack.yml:3:50 `SIGFOO` error: "SIGFOO" is not a signal
     stack.yml:3:64 `here` error: "here" is not an IP address
-    stack.yml:4:7 `image` error: the `image` of the service `e` is empty
-        name an image; a variable in it may not be set
-    stack.yml:4:53 `NOPE` error: "NOPE" is not a capability
+    stack.yml:4:41 `NOPE` error: "NOPE" is not a capability
     stack.yml:5:46 `1.2.3` error: "1.2.3" is not an IPv4 address
     stack.yml:5:63 `'53:53/sctp'` error: ports of the protocol "sctp" cannot be published: only tcp and udp
     stack.yml:5:86 `'/x:size=big'` error: "big" is not a size
