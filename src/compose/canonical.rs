@@ -198,8 +198,7 @@ fn boolean(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
 fn integer(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     let value = match &node.value {
         Value::Int(_) => return,
-        // Whole in the model, a number in the file.
-        Value::Float(value) if value.abs() < 9e15 => *value as i64,
+        Value::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => *value as i64,
         Value::Text(text) => match text.parse() {
             Ok(value) => value,
             Err(_) => return cx.invalid(node, path, &format!("{text:?} is not a whole number"), ""),

@@ -74,7 +74,6 @@ impl Convert {
                 node.value = Value::List(vec![request.placed_as(node)]);
             }
             (Self::Ulimit, Value::Int(0)) if !cx.raw => no_limit(node),
-            (Self::Ulimit, Value::Map(map)) if map.is_empty() => no_limit(node),
             (Self::Ulimit, Value::Int(_)) => return Flow::Done,
             (Self::Ulimit, Value::Text(text)) => match text.parse() {
                 Ok(0) => no_limit(node),
