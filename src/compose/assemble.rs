@@ -13,7 +13,7 @@ use super::paths::{self, Base};
 use super::schema::{SERVICE, Shape, TOP};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::uses::Uses;
-use super::{LoadOptions, normalize, parse};
+use super::{LoadOptions, normalize, parse, validate};
 use crate::diag::{Diagnostic, Span};
 
 /// Deepest chain of files that include or extend one another.
@@ -97,25 +97,44 @@ impl<'a> Assembly<'a> {
                 let mut cx = Context { diagnostics: &mut self.diagnostics, raw: !self.options.interpolate };
                 canonical(&mut document, &top, &Path::ROOT, &mut cx);
                 self.drop_version(&mut document);
+                self.refuse_no_services(&document);
                 self.extend_services(&mut document, &file.path, base, environment);
                 self.include(&mut document, &file.path, base, environment, chain);
                 if whole.as_map().is_some_and(Map::is_empty) {
                     whole = document;
                 } else {
+                    // A file has to be right before another one changes it.
+                    validate::shape(&whole, &mut self.diagnostics);
                     merge(&mut whole, document, &top);
                 }
             }
         }
         strip_resets(&mut whole);
-        normalize::defaults(&mut whole);
+        normalize::defaults(&mut whole, !self.options.interpolate);
         if base.prefix.is_some() {
             paths::resolve(&mut whole, &top, base);
         }
         whole
     }
 
+    /// `services:` without a value is a mistake even where another file has services.
+    fn refuse_no_services(&mut self, document: &Node) {
+        let services = document.as_map().and_then(|map| map.get("services"));
+        if let Some(services) = services.filter(|node| node.is_null() && node.mark == Mark::None) {
+            let message = "`services` has no value, a mapping is expected";
+            self.diagnostics
+                .push(Diagnostic::error(message, services.key_or_span()).help("give it one, or remove the line"));
+        }
+    }
+
     fn drop_version(&mut self, document: &mut Node) {
         if let Some(version) = document.as_map_mut().and_then(|map| map.shift_remove("version")) {
+            if version.is_null() {
+                let message = "`version` has no value, a string is expected";
+                let place = version.key_or_span();
+                self.diagnostics.push(Diagnostic::error(message, place).help("give it one, or remove the line"));
+                return;
+            }
             self.diagnostics.push(
                 Diagnostic::warning("the attribute `version` is obsolete and ignored", version.key_or_span())
                     .help("remove the line"),

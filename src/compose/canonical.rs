@@ -29,8 +29,10 @@ impl Context<'_> {
     }
 
     /// Reports a value of the right kind that cannot be read.
+    ///
+    /// Where variables are not replaced nothing is made of values, so nothing is wrong with them.
     pub(crate) fn invalid(&mut self, node: &Node, path: &Path<'_>, problem: &str, help: &str) {
-        if self.raw && node.as_text().is_some_and(|text| text.contains('$')) {
+        if self.raw {
             return;
         }
         let diagnostic = Diagnostic::error(format!("`{path}`: {problem}"), node.span.clone());
@@ -48,6 +50,8 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
     if node.mark == Mark::Reset || node.is_null() {
         return;
     }
+    // Printed as templates, values stay as they were written: only their kind is looked at.
+    let written = (cx.raw && is_value(shape)).then(|| node.value.clone());
     match *shape {
         Shape::Any => {}
         Shape::Text => {
@@ -96,6 +100,28 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
             }
         }
     }
+    if let Some(written) = written {
+        node.value = written;
+    }
+}
+
+/// Returns true for what has a form of its own for the model, but no other place in the tree.
+fn is_value(shape: &Shape) -> bool {
+    matches!(
+        shape,
+        Shape::Label
+            | Shape::Bool
+            | Shape::Int
+            | Shape::Number
+            | Shape::Bytes
+            | Shape::Duration
+            | Shape::Mode
+            | Shape::Command
+            | Shape::HealthTest
+            | Shape::TextOrTexts(_)
+            | Shape::Options
+            | Shape::Hosts
+    )
 }
 
 /// Replaces earlier items of a list by later ones with the same identity.
@@ -297,6 +323,7 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
             for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
                 match value.value {
                     Value::Null if bare == Bare::Null => {}
+                    _ if cx.raw => {}
                     Value::List(_) | Value::Map(_) => {
                         cx.wrong(value, &path.key(key), "a string, number, boolean or nothing");
                     }
@@ -305,7 +332,12 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
             }
         }
         // What is printed as a template keeps the form it was written in.
-        Value::List(_) if cx.raw => list(node, &Shape::Text, Twice::Once, path, cx),
+        Value::List(items)
+            if cx.raw
+                && (bare != Bare::Refused || items.iter().any(|i| !i.as_text().is_some_and(|t| t.contains('=')))) =>
+        {
+            list(node, &Shape::Text, Twice::Once, path, cx);
+        }
         Value::List(items) => {
             let mut map = Map::with_capacity(items.len());
             for (index, mut item) in std::mem::take(items).into_iter().enumerate() {
@@ -367,7 +399,16 @@ fn object(node: &mut Node, table: &Object, path: &Path<'_>, cx: &mut Context<'_>
     let Value::Map(map) = &mut node.value else { return cx.wrong(node, path, "a mapping") };
     for (key, value) in map {
         match table.field(key) {
-            Some(field) => canonical(value, &field.shape, &path.key(key), cx),
+            Some(field) => {
+                canonical(value, &field.shape, &path.key(key), cx);
+                // Of the attributes with one or several texts, the reference turns these into lists early.
+                let several = matches!(field.shape, Shape::TextOrTexts(_));
+                let early = matches!(key.as_str(), "dns" | "label_file" | "path" | "env_file");
+                if cx.raw && several && early && value.as_text().is_some() {
+                    let item = Node { key: None, ..value.clone() };
+                    value.value = Value::List(vec![item]);
+                }
+            }
             None if key.starts_with("x-") => {}
             None => {
                 let at = value.key_or_span();

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::assemble::Assembly;
 use super::env_files::EnvFiles;
+use super::environment::Environment;
 use super::paths::Base;
 use super::project_name::{project_name, with_name};
 use super::schema::{Shape, TOP};
@@ -47,12 +48,25 @@ pub fn load(options: &LoadOptions) -> Loaded {
     let Assembly { mut diagnostics, uses, annotated, .. } = assembly;
 
     validate::shape(&whole, &mut diagnostics);
+    if whole.as_map().is_some_and(Map::is_empty) && !failed(&diagnostics) {
+        let shown = paths.first().map(|p| discover::shown(p, options).display().to_string()).unwrap_or_default();
+        diagnostics.push(
+            Diagnostic::error(format!("{shown} says nothing"), None)
+                .help("name a service: services: {NAME: {image: IMAGE}}"),
+        );
+    }
     if let Some(top) = whole.as_map_mut() {
-        top.insert("name".to_owned(), name.as_str().into());
-        top.entry("services".to_owned()).or_insert_with(Node::map);
+        if options.interpolate {
+            top.entry("services".to_owned()).or_insert_with(Node::map);
+        }
+        if options.interpolate || options.normalize {
+            top.insert("name".to_owned(), name.as_str().into());
+        }
     }
     if options.normalize {
-        normalize::normalize(&mut whole, &name, &environment);
+        // What stays a template is not made of the environment either.
+        let none = Environment::default();
+        normalize::normalize(&mut whole, &name, if options.interpolate { &environment } else { &none });
     }
     if !options.interpolate {
         // Values are still templates: they are printed as they are, and nothing is made of them.
@@ -60,6 +74,9 @@ pub fn load(options: &LoadOptions) -> Loaded {
         uses.annotate(&mut diagnostics[annotated..]);
         loaded.diagnostics = tidy(diagnostics);
         return loaded;
+    }
+    if !options.normalize {
+        normalize::without(&mut whole, &environment);
     }
     let disabled = profiles::disable(&mut whole, options, &environment, &mut diagnostics);
     validate::references(&whole, &disabled, &mut diagnostics);

@@ -56,11 +56,11 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
                 dedupe(below, twice(shape));
             }
         },
-        (below, above) if matches!(shape, Shape::KeyValues(_)) => {
+        (below, above) if matches!(shape, Shape::KeyValues(_) | Shape::TextOrTexts(_) | Shape::Hosts) => {
             // Only where variables are not replaced do lists live this long.
             let (Some(mut items), Some(more)) = (key_value_list(below), key_value_list(&above)) else { return };
             items.extend(more);
-            dedupe(&mut items, Twice::Once);
+            dedupe(&mut items, if matches!(shape, Shape::KeyValues(_)) { Twice::Once } else { twice(shape) });
             *below = Value::List(items);
         }
         (_, value) => *base = Node { value, ..over },
@@ -70,10 +70,14 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
 fn key_value_list(value: &Value) -> Option<Vec<Node>> {
     match value {
         Value::List(items) => Some(items.clone()),
+        Value::Text(_) => Some(vec![value.clone().into()]),
         Value::Map(map) => Some(
             map.iter()
                 .map(|(key, node)| match node.as_text() {
                     Some(text) => node.with(Value::Text(format!("{key}={text}"))),
+                    None if !node.is_null() => {
+                        node.with(Value::Text(format!("{key}={}", node.scalar_text().unwrap_or_default())))
+                    }
                     None => node.with(Value::Text(key.clone())),
                 })
                 .collect(),

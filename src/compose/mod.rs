@@ -62,7 +62,7 @@ use crate::diag::{Diagnostic, Span};
 use tree::Node;
 
 pub use load::load;
-pub use render::{config_json, config_yaml};
+pub use render::{config_json, config_yaml, template_json};
 pub use schema::{config_schema, file_schema};
 
 /// What to load and against which world; nothing is read from the process itself.

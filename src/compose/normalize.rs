@@ -6,13 +6,23 @@ use super::paths;
 use super::tree::{Map, Node, Value};
 
 /// Fills in defaults that do not depend on the project.
-pub(crate) fn defaults(whole: &mut Node) {
+///
+/// `raw`: variables were not replaced, so values have the form they were written in.
+pub(crate) fn defaults(whole: &mut Node, raw: bool) {
+    let device_defaults = |request: &mut Map| {
+        if !request.contains_key("device_ids") {
+            put(request, "count", || if raw { "all".into() } else { Value::Int(-1).into() });
+        }
+    };
     let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) else { return };
     for service in services.values_mut().filter_map(Node::as_map_mut) {
         each_item(service.get_mut("ports"), |port| {
             put(port, "protocol", || "tcp".into());
             put(port, "mode", || "ingress".into());
         });
+        if let Some(Value::List(servers)) = service.get_mut("dns").map(|node| &mut node.value) {
+            servers.retain(|server| server.as_text() != Some(""));
+        }
         each_item(service.get_mut("secrets"), |secret| {
             if let Some(source) = secret.get("source").and_then(Node::as_text).map(str::to_owned) {
                 put(secret, "target", || format!("/run/secrets/{source}").into());
@@ -34,12 +44,6 @@ pub(crate) fn defaults(whole: &mut Node) {
         if let Some(Value::Map(build)) = service.get_mut("build").map(|node| &mut node.value) {
             put(build, "context", || ".".into());
         }
-    }
-}
-
-fn device_defaults(request: &mut Map) {
-    if !request.contains_key("device_ids") {
-        put(request, "count", || Value::Int(-1).into());
     }
 }
 
@@ -121,14 +125,45 @@ fn build(service: &mut Map, environment: &Environment) {
 
 /// Gives keys without a value the one from the environment; without one they stay or go.
 fn resolve(node: Option<&mut Node>, environment: &Environment, keep: bool) {
-    let Some(map) = node.and_then(Node::as_map_mut) else { return };
-    for (key, value) in map.iter_mut().filter(|(_, value)| value.is_null()) {
-        if let Some(found) = environment.get(key) {
-            value.value = Value::Text(found.to_owned());
+    match node.map(|node| &mut node.value) {
+        Some(Value::Map(map)) => {
+            for (key, value) in map.iter_mut().filter(|(_, value)| value.is_null()) {
+                if let Some(found) = environment.get(key) {
+                    value.value = Value::Text(found.to_owned());
+                }
+            }
+            if !keep {
+                map.retain(|_, value| !value.is_null());
+            }
         }
+        // Only where variables are not replaced do lists live this long.
+        Some(Value::List(items)) => {
+            for item in items.iter_mut() {
+                if let Value::Text(text) = &mut item.value
+                    && let Some(found) = environment.get(text)
+                {
+                    *text = format!("{text}={found}");
+                }
+            }
+            if !keep {
+                items.retain(|item| item.as_text().is_some_and(|text| text.contains('=')));
+            }
+        }
+        _ => {}
     }
-    if !keep {
-        map.retain(|_, value| !value.is_null());
+}
+
+/// What is left to do where a project's implied values are not filled in: keys take their value
+/// from the environment all the same, and a resource without attributes is an empty one.
+pub(crate) fn without(whole: &mut Node, environment: &Environment) {
+    for service in whole.get_mut("services").and_then(Node::as_map_mut).into_iter().flat_map(Map::values_mut) {
+        resolve(service.get_mut("environment"), environment, true);
+    }
+    for section in ["networks", "volumes"] {
+        let entries = whole.get_mut(section).and_then(Node::as_map_mut);
+        for entry in entries.into_iter().flat_map(Map::values_mut).filter(|entry| entry.is_null()) {
+            entry.value = Value::Map(Map::new());
+        }
     }
 }
 
@@ -160,9 +195,7 @@ fn implied_dependencies(service: &mut Map) {
     for (name, restart, at) in implied {
         let mut dependency = Map::new();
         dependency.insert("condition".to_owned(), "service_started".into());
-        if restart {
-            dependency.insert("restart".to_owned(), true.into());
-        }
+        dependency.insert("restart".to_owned(), restart.into());
         dependency.insert("required".to_owned(), true.into());
         let mut node = Node::from(Value::Map(dependency));
         node.key.clone_from(&at.span);

@@ -28,6 +28,19 @@ pub(crate) struct Padding {
     reread: usize,
 }
 
+/// What blanks are added to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pad {
+    /// The line of an offset.
+    Line,
+    /// The line of another offset.
+    LineOf(usize),
+    /// What begins at an offset.
+    Here,
+    /// Every further line of the quoted text that begins at an offset.
+    Quoted,
+}
+
 /// Byte offsets, in the file, of the characters that the parser counts.
 pub(crate) enum Offsets {
     /// Characters are bytes.
@@ -71,8 +84,8 @@ impl Padding {
         }
     }
 
-    /// Adds blanks for what begins at an offset; false where they would not help.
-    pub(crate) fn add(&mut self, text: &str, at: usize, quoted: bool) -> bool {
+    /// Adds blanks; false where they would not help.
+    pub(crate) fn add(&mut self, text: &str, at: usize, pad: Pad) -> bool {
         self.reread += text.len();
         if self.reread > MAX_REREAD {
             return false;
@@ -83,16 +96,38 @@ impl Padding {
             self.width = text.lines().map(lead).max().unwrap_or(0) + 2;
         }
         let before = self.places.len();
-        if quoted {
-            let inside = &text[at..closing_quote(text, at)];
-            self.places.extend(inside.match_indices('\n').map(|(line, _)| at + line + 1));
-        } else {
-            self.places.push(at);
+        match pad {
+            Pad::Line => self.places.push(line_start(text, at)),
+            Pad::LineOf(other) => self.places.push(line_start(text, other)),
+            Pad::Here => self.places.push(at),
+            Pad::Quoted => {
+                let inside = &text[at..closing_quote(text, at)];
+                self.places.extend(inside.match_indices('\n').map(|(line, _)| at + line + 1));
+            }
         }
         self.places.sort_unstable();
         self.places.dedup();
         self.places.len() > before
     }
+}
+
+/// Returns true where the line of an offset goes on with, or ends, a list or mapping in brackets.
+pub(crate) fn in_brackets(text: &str, at: usize) -> bool {
+    let line = line_start(text, at);
+    text[line..].trim_start().starts_with([']', '}', ',']) || text[..line].trim_end().ends_with(['[', '{', ','])
+}
+
+/// Returns the first line, after an offset, that is indented with a tab and within brackets.
+pub(crate) fn tab_in_brackets(text: &str, at: usize) -> Option<usize> {
+    let next = text[at..].match_indices('\n').map(|(end, _)| at + end + 1).find(|line| {
+        let lead = text[*line..].trim_start_matches([' ', '\t']);
+        text[*line..text.len() - lead.len()].contains('\t') && !lead.starts_with(['\n', '\r'])
+    })?;
+    in_brackets(text, next).then_some(next)
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |end| end + 1)
 }
 
 /// Returns the offset of the quote that closes the one at an offset, or the end of the text.
@@ -135,6 +170,10 @@ mod tests {
         check("a:\n  b: [\n    x\n  ]\n  c: {\n    k: v\n  }\n", r#"{"a":{"b":["x"],"c":{"k":"v"}}}"#);
         check("a:\n  - b: [\nx, y\n,\n z\n]\n  - c\n", r#"{"a":[{"b":["x","y","z"]},"c"]}"#);
         check("a:\n    b: \"one\n  two\n\n three\"\n    c: 1\n", r#"{"a":{"b":"one two\nthree","c":1}}"#);
+        check("a:\n  b: [\n\tx,\n\ty\n\t]\n", r#"{"a":{"b":["x","y"]}}"#);
+        check("a:\n  b: \"x\n\ty\"\n", r#"{"a":{"b":"x y"}}"#);
+        check("a:\n  b: \"x\"# note\n", r#"{"a":{"b":"x"}}"#);
+        check("a:\n  b: 1\n\tc: 2\n", "invalid YAML: while scanning a plain scalar, found a tab");
         check("a:\n  b: 'it''s\nso'\n", r#"{"a":{"b":"it's so"}}"#);
         check("a:\n  b: [\n  ]]\n", "invalid YAML: misplaced bracket");
         check("a:\n  b: [x,\n", "invalid YAML: while parsing a node, did not find expected node content");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use super::padding::{Offsets, Padding};
+use super::padding::{Offsets, Pad, Padding, in_brackets, tab_in_brackets};
 use super::scalar;
 use super::tree::{Map, Mark, Node, Value};
 use crate::diag::{Diagnostic, Source, Span};
@@ -40,7 +40,7 @@ pub(crate) fn documents(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagn
         match reader.read(&text) {
             Ok(()) if reader.diagnostics.len() == before => return reader.documents,
             Ok(()) => return Vec::new(),
-            Err(Stop::Indentation { at, quoted, .. }) if padding.add(&source.text, at, quoted) => {
+            Err(Stop::Indentation { at, pad, .. }) if padding.add(&source.text, at, pad) => {
                 diagnostics.truncate(before);
             }
             Err(Stop::Indentation { diagnostic, .. } | Stop::Mistake(diagnostic)) => {
@@ -128,7 +128,7 @@ enum Stop {
     /// A mistake.
     Mistake(Box<Diagnostic>),
     /// The parser wants a line further to the right than YAML in practice does.
-    Indentation { at: usize, quoted: bool, diagnostic: Box<Diagnostic> },
+    Indentation { at: usize, pad: Pad, diagnostic: Box<Diagnostic> },
 }
 
 impl From<Diagnostic> for Stop {
@@ -147,14 +147,21 @@ impl Reader<'_> {
                 let start = self.offsets.byte(error.marker().index()).min(text.len());
                 let span = Span { source: self.source.clone(), start, end: (start + 1).min(text.len()) };
                 let diagnostic = syntax_error(error.info(), span);
-                match error.info() {
-                    "invalid indentation" | "invalid indentation in flow construct" => {
-                        Stop::Indentation { at: start, quoted: false, diagnostic: Box::new(diagnostic) }
+                let pad = match error.info() {
+                    "invalid indentation"
+                    | "invalid indentation in flow construct"
+                    | "tab cannot be used as indentation" => Some(Pad::Line),
+                    "tabs disallowed within this context (block indentation)" if in_brackets(text, start) => {
+                        Some(Pad::Line)
                     }
-                    "invalid indentation in quoted scalar" => {
-                        Stop::Indentation { at: start, quoted: true, diagnostic: Box::new(diagnostic) }
-                    }
-                    _ => diagnostic.into(),
+                    "while scanning a plain scalar, found a tab" => tab_in_brackets(text, start).map(Pad::LineOf),
+                    "comments must be separated from other tokens by whitespace" => Some(Pad::Here),
+                    "invalid indentation in quoted scalar" => Some(Pad::Quoted),
+                    _ => None,
+                };
+                match pad {
+                    Some(pad) => Stop::Indentation { at: start, pad, diagnostic: Box::new(diagnostic) },
+                    None => diagnostic.into(),
                 }
             })?;
             let start = self.offsets.byte(span.start.index()).min(text.len());

@@ -45,11 +45,19 @@ impl Base {
         }
     }
 
+    /// Returns the path from the base on; `None` where it stays as it is.
     fn resolve(&self, path: &str) -> Option<String> {
+        if path.is_empty() { None } else { self.resolve_file(path) }
+    }
+
+    /// As `resolve`, but a path of Windows stays and the empty path is the base itself.
+    fn resolve_host(&self, path: &str) -> Option<String> {
+        let windows = is_windows_drive(path) && path[2..].starts_with(['/', '\\']) || path.starts_with("\\\\");
+        if windows { None } else { self.resolve_file(path) }
+    }
+
+    fn resolve_file(&self, path: &str) -> Option<String> {
         let prefix = self.prefix.as_ref()?;
-        if path.is_empty() || is_windows_drive(path) || path.starts_with("\\\\") {
-            return None;
-        }
         let expanded = self.expand_home(path);
         if expanded.is_absolute() {
             return path.starts_with('~').then(|| clean(&expanded.to_string_lossy()));
@@ -82,12 +90,13 @@ fn resolve_field(node: &mut Node, table: &Object, key: &str, base: &Base) {
     match field.path {
         PathRule::No => resolve(node, &field.shape, base),
         PathRule::Path => each_text(node, &|text| base.resolve(text)),
+        PathRule::HostPath => each_text(node, &|text| base.resolve_host(text)),
         PathRule::Context => each_text(node, &|text| if is_remote(text) { None } else { base.resolve(text) }),
         PathRule::Mount => {
             let Value::List(mounts) = &mut node.value else { return };
             for mount in mounts.iter_mut().filter(|m| m.get("type").and_then(Node::as_text) == Some("bind")) {
                 if let Some(source) = mount.get_mut("source") {
-                    each_text(source, &|text| base.resolve(text));
+                    each_text(source, &|text| base.resolve_host(text));
                 }
             }
         }
@@ -98,7 +107,7 @@ fn resolve_field(node: &mut Node, table: &Object, key: &str, base: &Base) {
                 if options.get("o").and_then(Node::as_text) == Some("bind")
                     && let Some(device) = options.get_mut("device")
                 {
-                    each_text(device, &|text| base.resolve(text));
+                    each_text(device, &|text| base.resolve_host(text));
                 }
             }
         }

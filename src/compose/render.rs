@@ -11,6 +11,11 @@ pub fn config_json(tree: &Node) -> serde_json::Value {
     json(tree, &Shape::Object(&TOP))
 }
 
+/// Returns a tree of templates (`--no-interpolate`): whatever is in it.
+pub fn template_json(tree: &Node) -> serde_json::Value {
+    json(tree, &Shape::Any)
+}
+
 /// Returns the tree as `config` prints it.
 pub fn config_yaml(tree: &Node) -> String {
     serde_yaml::to_string(&Yaml { node: tree, shape: &Shape::Object(&TOP) }).unwrap_or_default()
@@ -23,13 +28,17 @@ fn json(node: &Node, shape: &Shape) -> serde_json::Value {
         Value::Int(number) => (*number).into(),
         Value::Float(number) => serde_json::Number::from_f64(*number).map_or(serde_json::Value::Null, Into::into),
         Value::Text(text) => text.as_str().into(),
+        // What has no known form is null when it is an empty list, as the reference's JSON has it.
+        Value::List(items) if items.is_empty() && matches!(shape, Shape::Any) => serde_json::Value::Null,
         Value::List(items) => items.iter().map(|item| json(item, item_shape(shape))).collect(),
         Value::Map(map) => {
             let table = table(shape);
             let hidden = |key: &str| key.starts_with("x-") && table.is_some_and(|table| !std::ptr::eq(table, &TOP));
+            // A limit of 0 is left out of the reference's JSON, though not out of its YAML.
+            let zero = |node: &Node| node.value == Value::Int(0) && table.is_some_and(|table| table.name == "a limit");
             sorted(map, table)
                 .into_iter()
-                .filter(|(key, _)| !hidden(key))
+                .filter(|(key, node)| !hidden(key) && !zero(node))
                 .map(|(key, node)| (json_key(key, table), json(node, value_shape(shape, key))))
                 .collect()
         }

@@ -3,7 +3,7 @@
 
 use super::canonical::expected;
 use super::schema::{Field, Object, Shape, TOP, Twice};
-use super::tree::{Map, Node, Path, Value};
+use super::tree::{Map, Mark, Node, Path, Value};
 use super::units;
 use crate::diag::{Diagnostic, Span, nearest};
 
@@ -18,7 +18,7 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
         (Shape::Short(_, long), _) => check_shape(node, long, path, diagnostics),
         (Shape::Object(table), Value::Map(map)) => {
             for (key, value) in map {
-                let Some(field) = table.field(key) else { continue };
+                let Some(field) = table.field(key).filter(|_| value.mark != Mark::Reset) else { continue };
                 let path = path.key(key);
                 if !value.is_null() {
                     check_shape(value, &field.shape, &path, diagnostics);
@@ -33,7 +33,7 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
             missing(node, map, table, path, diagnostics);
         }
         (Shape::Map(values), Value::Map(map)) => {
-            for (key, value) in map {
+            for (key, value) in map.iter().filter(|(_, value)| value.mark != Mark::Reset) {
                 let path = path.key(key);
                 if !value.is_null() {
                     check_shape(value, &values.shape, &path, diagnostics);
@@ -138,7 +138,11 @@ impl Checker<'_> {
 
     fn service(&mut self, name: &str, service: &Node) {
         let has = |key: &str| service.as_map().is_some_and(|map| map.contains_key(key));
-        if !has("image") && !has("build") && !has("provider") && !has("extends") && service.as_map().is_some() {
+        let empty = service.get("image").filter(|image| image.as_text() == Some("") && !has("build"));
+        if let Some(image) = empty {
+            let help = "name an image; a variable in it may not be set".to_owned();
+            self.error(format!("the `image` of the service `{name}` is empty"), image.key_or_span(), help);
+        } else if !has("image") && !has("build") && !has("provider") && !has("extends") && service.as_map().is_some() {
             let help = "give it an image: image: NAME[:TAG]".to_owned();
             self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
         }
@@ -402,7 +406,7 @@ impl Checker<'_> {
         let mut seen: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
         for (name, service) in self.services {
             let Some(node) = service.get("container_name") else { continue };
-            let Some(container) = node.as_text() else { continue };
+            let Some(container) = node.as_text().filter(|text| !text.is_empty()) else { continue };
             if let Some(other) = seen.insert(container, name) {
                 let message =
                     format!("the services `{other}` and `{name}` have the same `container_name` {container:?}");

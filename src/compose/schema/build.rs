@@ -13,9 +13,9 @@ static ULIMIT: Object = Object {
     required: &["soft", "hard"],
     fields: rows![
         /// Limit that holds, which the process may raise up to the hard one. -1 is unlimited.
-        field("soft", Shape::Int),
+        field("soft", Shape::Int).given(),
         /// Highest value that the process may set. -1 is unlimited.
-        field("hard", Shape::Int),
+        field("hard", Shape::Int).given(),
     ],
 };
 
@@ -35,7 +35,7 @@ pub(super) static BUILD: Object = Object {
         /// Values of `ARG`, as mapping or list. A name without a value is taken from the environment.
         field("args", Shape::KeyValues(Bare::Null)),
         /// SSH agent or keys for `RUN --mount=type=ssh`: `default`, or `ID=PATH`.
-        field("ssh", Shape::KeyValues(Bare::Null)).path(PathRule::Path),
+        field("ssh", Shape::KeyValues(Bare::Null)).path(PathRule::HostPath),
         /// Labels of the image.
         field("labels", Shape::KeyValues(Bare::Empty)),
         /// Images and caches from which layers are reused: `NAME` or `type=TYPE,KEY=VALUE`.

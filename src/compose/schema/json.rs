@@ -212,7 +212,7 @@ impl Generator {
             // One letter may be a drive.
             Convert::Volume => {
                 let help = "write [SOURCE:]TARGET[:OPTIONS], as in ./data:/data:ro";
-                any_of([matching("^([a-zA-Z]:|[^:])[^:]*(:[^:]+)*$", help), self.written(long)])
+                any_of([matching("^(.{1,2}|([a-zA-Z]:|[^:])[^:]*(:[^:]+)*)$", help), self.written(long)])
             }
             Convert::Device => {
                 let help = "write HOST[:CONTAINER[:PERMISSIONS]], as in /dev/ttyUSB0";

@@ -185,6 +185,8 @@ pub(crate) enum PathRule {
     No,
     /// It is one, or a list of them.
     Path,
+    /// As `Path`, but paths of Windows stay and the empty path is the folder.
+    HostPath,
     /// As `Path`, but URLs and `service:` stay.
     Context,
     /// `source` of a bind mount.

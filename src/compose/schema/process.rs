@@ -61,7 +61,7 @@ pub(super) static EXTENDS: Object = Object {
         /// Name of the service.
         field("service", Shape::Text),
         /// File it is in, relative to the project's folder. Default: this file.
-        field("file", Shape::Text),
+        field("file", Shape::Text).path(PathRule::Path),
     ],
 };
 

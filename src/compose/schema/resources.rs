@@ -87,7 +87,7 @@ pub(super) static CONFIG: Object = Object {
         /// Name of the config. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
         /// File with the content, relative to the project's folder.
-        field("file", Shape::Text).path(PathRule::Path),
+        field("file", Shape::Text).path(PathRule::HostPath),
         /// Environment variable with the content.
         field("environment", Shape::Text),
         /// The content itself. Variables in it are replaced; `$$` stands for `$`.
@@ -109,7 +109,7 @@ pub(super) static SECRET: Object = Object {
         /// Name of the secret. Default: `PROJECT_KEY`.
         field("name", Shape::Text),
         /// File with the content, relative to the project's folder.
-        field("file", Shape::Text).path(PathRule::Path),
+        field("file", Shape::Text).path(PathRule::HostPath),
         /// Environment variable with the content.
         field("environment", Shape::Text),
         /// The secret exists outside the project. Default: `false`.

@@ -47,7 +47,7 @@ pub(crate) static SERVICE: Object = Object {
         ),
         /// Ports on which the containers listen, as documentation: `80`, `3000-3005`, `53/udp`. Containers on one
         /// network reach each other without it.
-        field("expose", Shape::Labels(Twice::Once)),
+        field("expose", Shape::Labels(Twice::By(short::whole))),
         /// What is mounted: `[SOURCE:]TARGET[:OPTIONS]` or the long form. A source that begins with `.`, `/` or `~` is
         /// a path on this machine, another one a volume; without a source an unnamed volume is made.
         field(

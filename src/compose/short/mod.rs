@@ -60,7 +60,7 @@ impl Convert {
             (Self::Extends, Value::Text(_)) => wrap(node, "service"),
             (Self::Source, Value::Text(_)) => wrap(node, "source"),
             (Self::EnvFiles, _) => env_files(node),
-            (Self::Ports, Value::List(_)) => ports::expand(node, path, cx),
+            (Self::Ports, Value::List(_)) => return ports::expand(node, path, cx),
             (Self::Volume, Value::Text(_)) => return volumes::expand(node, path, cx),
             (Self::Names, Value::List(_)) => names(node, path, cx, |_| Value::Null),
             (Self::DependsOn, Value::List(_)) => names(node, path, cx, |_| {
@@ -71,12 +71,14 @@ impl Convert {
             (Self::Gpus, Value::Text(text)) if text == "all" => {
                 let mut request = Node::map();
                 if let Some(map) = request.as_map_mut() {
-                    map.insert("count".to_owned(), Value::Int(-1).into());
+                    map.insert("count".to_owned(), "all".into());
                 }
                 node.value = Value::List(vec![request.placed_as(node)]);
             }
+            (Self::Ulimit, Value::Int(0)) if !cx.raw => no_limit(node),
             (Self::Ulimit, Value::Int(_)) => return Flow::Done,
             (Self::Ulimit, Value::Text(text)) => match text.parse() {
+                Ok(0) => no_limit(node),
                 Ok(number) => {
                     node.value = Value::Int(number);
                     return Flow::Done;
@@ -86,6 +88,7 @@ impl Convert {
                     return Flow::Done;
                 }
             },
+            (Self::DeviceCount, Value::Text(_)) if cx.raw => return Flow::Done,
             (Self::DeviceCount, Value::Text(text)) if text.eq_ignore_ascii_case("all") => node.value = Value::Int(-1),
             (Self::Restart, Value::Bool(false)) => {
                 let message = format!("`{path}`: the boolean is taken for the word \"no\"");
@@ -114,6 +117,12 @@ impl Convert {
             _ => None,
         }
     }
+}
+
+/// Makes `{soft: 0, hard: 0}` of one zero, as the reference does.
+fn no_limit(node: &mut Node) {
+    let zero = Node { span: node.span.clone(), ..Node::from(Value::Int(0)) };
+    node.value = Value::Map(Map::from([("soft".to_owned(), zero.clone()), ("hard".to_owned(), zero)]));
 }
 
 /// Makes `{key: value}` of a value.
@@ -242,6 +251,11 @@ pub(crate) fn hosts(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
         _ => return cx.wrong(node, path, "a mapping or a list of HOST=ADDRESS"),
     }
     node.value = Value::List(entries);
+}
+
+/// Identity of what stands for itself.
+pub(crate) fn whole(node: &Node) -> Option<String> {
+    node.scalar_text()
 }
 
 /// Identity of an env file: its path.

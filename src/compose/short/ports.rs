@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Flow;
 use crate::compose::canonical::Context;
 use crate::compose::tree::{Map, Mark, Node, Path, Value};
 
@@ -15,8 +16,12 @@ struct Short {
 }
 
 /// Expands the short entries of a list; long ones stay.
-pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
-    let Value::List(items) = &mut node.value else { return };
+pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> Flow {
+    let Value::List(items) = &mut node.value else { return Flow::Done };
+    if cx.raw && items.iter().any(|item| item.as_text().is_some_and(|text| parse(text).is_err())) {
+        // With a template among them they all stay as they are.
+        return Flow::Done;
+    }
     let mut expanded = Vec::with_capacity(items.len());
     for (index, item) in std::mem::take(items).into_iter().enumerate() {
         if item.mark == Mark::Reset {
@@ -39,13 +44,11 @@ pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
             Err(problem) => {
                 let help = "write [[IP:]HOST:]CONTAINER[/PROTOCOL], as in \"8080:80\"";
                 cx.invalid(&item, &path.index(index), &problem, help);
-                if cx.raw {
-                    expanded.push(item);
-                }
             }
         }
     }
     node.value = Value::List(expanded);
+    Flow::Continue
 }
 
 fn long(port: &Short, at: &Node) -> Node {

@@ -21,7 +21,8 @@ pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> 
 }
 
 fn parse(text: &str, at: &Node) -> Result<Map, String> {
-    let parts = split(text);
+    // Too short for a source and a target, whatever it holds.
+    let parts = if matches!(text.len(), 1 | 2) { vec![text] } else { split(text) };
     if parts.iter().any(|part| part.is_empty()) {
         return Err(format!("a part of {text:?} is empty"));
     }
@@ -113,6 +114,7 @@ mod tests {
     fn short_forms() {
         check("/anon", r#"{"target":"/anon","type":"volume","volume":{}}"#);
         check("/a", r#"{"target":"/a","type":"volume"}"#);
+        check(":", r#"{"target":":","type":"volume"}"#);
         check("named:/d", r#"{"source":"named","target":"/d","type":"volume","volume":{}}"#);
         check(
             "named:/d:nocopy,ro",

@@ -97,6 +97,9 @@ pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
         () if args.profiles => lines(profiles(service)),
         () if args.images => lines(images(&tree)),
         () if args.environment => lines(environment.iter().map(|(k, v)| format!("{k}={v}"))),
+        () if args.format == "json" && args.no_interpolate => {
+            serde_json::to_string_pretty(&compose::template_json(&tree))? + "\n"
+        }
         () if args.format == "json" => serde_json::to_string_pretty(&compose::config_json(&tree))? + "\n",
         () => compose::config_yaml(&tree),
     };
