@@ -2,6 +2,7 @@
 
 mod change;
 mod containers;
+mod identity;
 mod networks;
 mod properties;
 mod review;
