@@ -3,6 +3,7 @@
 mod diagnostics;
 mod hostile;
 mod loading;
+mod model;
 mod variables;
 
 use std::collections::BTreeMap;

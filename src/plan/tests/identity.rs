@@ -106,3 +106,39 @@ fn hashes_stay_what_they_are() {
     assert_eq!(short(hash::network(&project.networks["default"])), "45e14502475e4b2f");
     assert_eq!(short(hash::volume(&project.volumes["data"])), "5f7fc34c8b0eb06c");
 }
+
+#[test]
+fn what_is_not_in_force_makes_nothing_anew() {
+    let hash = |attributes: &str| {
+        let text = format!(
+            "name: app\nservices: {{b: {{image: img, build: .}}, a: {{image: img, {attributes}}}}}\n\
+             secrets: {{s: {{environment: HOME}}}}\nconfigs: {{c: {{content: x}}}}\nmodels: {{m: {{model: x}}}}\n"
+        );
+        hash::service(&load(&text).services["a"])
+    };
+    let plain = hash("");
+    let others = [
+        "build: {context: ., args: {A: b}, labels: {a: b}, tags: ['img:2']}",
+        "develop: {watch: [{path: ., action: rebuild}]}",
+        "pull_policy: daily, pull_refresh_after: 5m, platform: linux/amd64, runtime: runc",
+        "scale: 2, profiles: [], attach: false, depends_on: [b]",
+        "deploy: {mode: global, endpoint_mode: vip, replicas: 1, labels: {a: b}}",
+        "deploy: {update_config: {parallelism: 2}, rollback_config: {order: stop-first}, placement: {constraints: [x]}}",
+        "deploy: {resources: {reservations: {cpus: 1, devices: [{capabilities: [gpu]}]}}}",
+        "pre_start: [{command: a}], post_start: [{command: a}], pre_stop: [{command: a}]",
+        "secrets: [s], configs: [c], models: [m], use_api_socket: true",
+        "devices: ['/dev/null'], device_cgroup_rules: ['c 1:3 r'], gpus: all, blkio_config: {weight: 300}",
+        "ipc: host, pid: host, uts: host, userns_mode: host, cgroup: host, cgroup_parent: x",
+        "cpu_quota: 50000, cpu_period: 100000, cpu_count: 1, cpu_percent: 50, mem_swappiness: 1, oom_kill_disable: true",
+        "logging: {driver: local}, storage_opt: {size: 1g}, isolation: default, credential_spec: {file: x}",
+        "external_links: [x], volumes: [{type: image, source: img, target: /x}]",
+        "networks: {default: {link_local_ips: [169.254.1.1], driver_opts: {a: b}}}",
+    ];
+    for other in others {
+        assert_eq!(hash(other), plain, "{other}");
+    }
+    let port = "ports: [{target: 80, mode: host, name: web, app_protocol: http}]";
+    assert_eq!(hash(port), hash("ports: [80]"));
+    let mount = |more: &str| hash(&format!("volumes: [{{type: bind, source: /a, target: /a, {more}}}]"));
+    assert_eq!(mount("consistency: cached, bind: {selinux: z, recursive: disabled}"), mount(""));
+}
