@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::Binder;
 use super::read::{items, text, texts, texts_by_key};
-use crate::compose::model::{BlkioConfig, BlkioRate, BlkioWeight, Bytes, Device, DeviceRequest, DeviceRule};
+use crate::compose::model::{
+    BlkioConfig, BlkioOperations, BlkioRate, BlkioWeight, Bytes, Device, DeviceRequest, DeviceRule,
+};
 use crate::compose::tree::Node;
 
 impl Binder<'_> {
@@ -55,9 +57,9 @@ impl Binder<'_> {
             weight: self.weight(node),
             weight_device,
             device_read_bps: self.rates(node, "device_read_bps"),
-            device_read_iops: self.rates(node, "device_read_iops"),
+            device_read_iops: self.operations(node, "device_read_iops"),
             device_write_bps: self.rates(node, "device_write_bps"),
-            device_write_iops: self.rates(node, "device_write_iops"),
+            device_write_iops: self.operations(node, "device_write_iops"),
         }
     }
 
@@ -75,6 +77,16 @@ impl Binder<'_> {
             .map(|item| BlkioRate {
                 path: self.device_path(item),
                 rate: item.get("rate").and_then(|at| self.unit(at)).unwrap_or(Bytes(0)),
+            })
+            .collect()
+    }
+
+    fn operations(&mut self, node: &Node, key: &str) -> Vec<BlkioOperations> {
+        let rates = items(node, key).iter();
+        rates
+            .map(|item| BlkioOperations {
+                path: self.device_path(item),
+                rate: self.unit(item.get("rate").unwrap_or(item)).map_or(0, Bytes::get),
             })
             .collect()
     }

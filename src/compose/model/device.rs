@@ -40,12 +40,12 @@ attributes! {
         pub weight_device: Vec<BlkioWeight>,
         /// Bytes read a second, at most.
         pub device_read_bps: Vec<BlkioRate>,
-        /// Reads a second, at most; the rate counts operations.
-        pub device_read_iops: Vec<BlkioRate>,
+        /// Reads a second, at most.
+        pub device_read_iops: Vec<BlkioOperations>,
         /// Bytes written a second, at most.
         pub device_write_bps: Vec<BlkioRate>,
-        /// Writes a second, at most; the rate counts operations.
-        pub device_write_iops: Vec<BlkioRate>,
+        /// Writes a second, at most.
+        pub device_write_iops: Vec<BlkioOperations>,
     }
 
     /// A share of one device.
@@ -56,12 +56,20 @@ attributes! {
         pub weight: u16,
     }
 
-    /// A limit for one device.
+    /// A limit of bytes for one device.
     pub struct BlkioRate {
         /// Its node on the host.
         pub path: PathBuf,
-        /// A second: bytes, or a number of operations.
+        /// Bytes a second.
         pub rate: Bytes,
+    }
+
+    /// A limit of operations for one device.
+    pub struct BlkioOperations {
+        /// Its node on the host.
+        pub path: PathBuf,
+        /// Operations a second.
+        pub rate: u64,
     }
 }
 

@@ -44,7 +44,8 @@ pub use deploy::{
 };
 pub use develop::{Develop, Hook, PreStartHook, WatchAction, WatchRule};
 pub use device::{
-    BlkioConfig, BlkioRate, BlkioWeight, Device, DeviceAccess, DeviceCount, DeviceKind, DeviceRequest, DeviceRule,
+    BlkioConfig, BlkioOperations, BlkioRate, BlkioWeight, Device, DeviceAccess, DeviceCount, DeviceKind, DeviceRequest,
+    DeviceRule,
 };
 pub use lifecycle::{
     Condition, CredentialSpec, Dependency, EnvFile, EnvFileFormat, HealthTest, Healthcheck, Logging, Provider,

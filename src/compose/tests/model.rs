@@ -1,5 +1,7 @@
 //! The model: every attribute of the tables arrives in it, in its own type.
 
+mod values;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
