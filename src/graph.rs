@@ -209,6 +209,10 @@ mod tests {
             disabled: vec!["debug".into()],
             networks: indexmap::IndexMap::new(),
             volumes: indexmap::IndexMap::new(),
+            configs: indexmap::IndexMap::new(),
+            secrets: indexmap::IndexMap::new(),
+            models: indexmap::IndexMap::new(),
+            extensions: indexmap::IndexMap::new(),
         };
         (project, spans)
     }

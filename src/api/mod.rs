@@ -38,7 +38,7 @@ pub use crate::plan::review::{Change, Effect, Kind, Review, Reviewed};
 pub use crate::spec::Recreate;
 
 /// Version of this protocol; client and daemon must agree exactly.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Answer of `GET /v1/version`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

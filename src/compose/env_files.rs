@@ -1,5 +1,5 @@
 //! Phase: `env_file` and `label_file` folded into `environment` and `labels` (spec rows
-//! `svc-env-file*`, `svc-label-file`).
+//! `svc-env-file*`, `svc-label-file`). The two stay in the tree for the model, and are not printed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -30,7 +30,7 @@ type Values = BTreeMap<String, Node>;
 impl EnvFiles<'_> {
     /// Folds the files of a service into its attributes, which win over them.
     pub(crate) fn fold(&mut self, service: &mut Map) {
-        if let Some(files) = service.shift_remove("env_file") {
+        if let Some(files) = service.get("env_file").cloned() {
             let mut values = Values::new();
             let own = service.get("environment").cloned().unwrap_or_else(Node::map);
             for file in files.as_list().unwrap_or_default() {
@@ -47,7 +47,7 @@ impl EnvFiles<'_> {
             }
             fold(service, "environment", values);
         }
-        if let Some(files) = service.shift_remove("label_file") {
+        if let Some(files) = service.get("label_file").cloned() {
             let mut values = Values::new();
             for path in files.as_list().unwrap_or_default() {
                 self.read(path, true, false, &|_| None, &mut values);

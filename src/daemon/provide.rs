@@ -71,11 +71,12 @@ impl Daemon {
         };
         let local = self.parts.images.get(reference).map_err(|error| refused(image_error(error)))?;
         let image = match (local, policy) {
-            (Some(image), PullPolicy::Missing | PullPolicy::Never) => image,
+            // How old an image is, is not looked at yet.
+            (Some(image), policy) if policy != PullPolicy::Always => image,
             (None, PullPolicy::Never) => {
                 return Err(not_here(reference));
             }
-            (_, PullPolicy::Always | PullPolicy::Missing) => {
+            _ => {
                 let resource = Resource::Image(reference.to_owned());
                 progress(sink, resource.clone(), Status::Pulling, "");
                 let image = self.fetch(reference, resource.clone(), sink).await.map_err(refused)?;
@@ -97,18 +98,18 @@ impl Daemon {
         let (mut found, mut failures) = (AtHand::default(), Vec::new());
         for (reference, policy) in wanted(project, selected, policy) {
             let image = match (self.parts.images.get(reference), policy) {
-                (Ok(Some(image)), PullPolicy::Missing | PullPolicy::Never) => ImageInfo::from(image),
                 (Ok(Some(image)), PullPolicy::Always) => {
                     found.pulls.push(reference.to_owned());
                     image.into()
                 }
-                (Ok(None), PullPolicy::Missing | PullPolicy::Always) => {
-                    found.pulls.push(reference.to_owned());
-                    unknown(reference)
-                }
+                (Ok(Some(image)), _) => ImageInfo::from(image),
                 (Ok(None), PullPolicy::Never) => {
                     failures.push(not_here(reference));
                     continue;
+                }
+                (Ok(None), _) => {
+                    found.pulls.push(reference.to_owned());
+                    unknown(reference)
                 }
                 (Err(error), _) => {
                     failures.push(failed(&format!("look up image {reference:?}"), image_error(error)));

@@ -95,7 +95,7 @@ pub(super) fn network(
     if previous.is_some() {
         subnets.release(name);
     }
-    let asked = network.ipam.iter().find_map(|pool| match pool.subnet {
+    let asked = network.ipam.config.iter().find_map(|pool| match pool.subnet {
         Some(IpNetwork::V4(subnet)) => Some(subnet),
         _ => None,
     });
@@ -111,7 +111,7 @@ pub(super) fn network(
         (None, Some(previous)) if subnets.claim(IpNetwork::V4(previous.subnet), name).is_ok() => previous.subnet,
         (None, _) => subnets.next_of_pool(name)?,
     };
-    let gateway = network.ipam.iter().find_map(|pool| match pool.gateway {
+    let gateway = network.ipam.config.iter().find_map(|pool| match pool.gateway {
         Some(IpAddr::V4(gateway)) => Some(gateway),
         _ => None,
     });
@@ -161,7 +161,7 @@ fn ipv6(
 ) -> Result<(Ipv6Network, Ipv6Addr), PlanError> {
     let name = network.name.as_str();
     let bad = |why: String| PlanError::BadIpam { network: name.to_owned(), why };
-    let asked = network.ipam.iter().find_map(|pool| match pool.subnet {
+    let asked = network.ipam.config.iter().find_map(|pool| match pool.subnet {
         Some(IpNetwork::V6(subnet)) => Some(subnet),
         _ => None,
     });
@@ -181,7 +181,7 @@ fn ipv6(
         return Err(bad(format!("IPv6 subnet {subnet} is smaller than /96")));
     }
     subnets.claim(IpNetwork::V6(subnet), name)?;
-    let gateway = network.ipam.iter().find_map(|pool| match pool.gateway {
+    let gateway = network.ipam.config.iter().find_map(|pool| match pool.gateway {
         Some(IpAddr::V6(gateway)) => Some(gateway),
         _ => None,
     });
@@ -194,7 +194,7 @@ fn ipv6(
 
 /// Returns the range that dynamic addresses come from, if the file names one.
 pub(super) fn range(network: &Network) -> Option<Ipv4Network> {
-    network.ipam.iter().find_map(|pool| match pool.ip_range {
+    network.ipam.config.iter().find_map(|pool| match pool.ip_range {
         Some(IpNetwork::V4(range)) => Some(normal(range)),
         _ => None,
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::{Inputs, PlanError, hash, labels};
-use crate::compose::model::{HealthTest, Healthcheck, NetworkMode, Project, Service, VolumeMountKind};
+use crate::compose::model::{Bytes, HealthTest, Healthcheck, Mode, NetworkMode, Project, Service, VolumeMountKind};
 use crate::ids::signal;
 use crate::ids::{ContainerId, Digest, ServiceName, VolumeName};
 use crate::spec::{
@@ -123,7 +123,7 @@ pub(super) fn container(
         } else {
             Seccomp::Default
         },
-        resources: service.resources.clone(),
+        resources: service.resources(),
         rlimits: service
             .ulimits
             .iter()
@@ -134,7 +134,7 @@ pub(super) fn container(
             })
             .collect(),
         sysctls: service.sysctls.clone(),
-        shm_size: service.shm_size.unwrap_or(DEFAULT_SHM),
+        shm_size: service.shm_size.map_or(DEFAULT_SHM, Bytes::get),
         extra_hosts: service
             .extra_hosts
             .iter()
@@ -145,7 +145,7 @@ pub(super) fn container(
         dns_options: service.dns_opt.clone(),
         stop_signal: service.stop_signal.or_else(|| signal::number(&image.config.stop_signal)).unwrap_or(SIGTERM),
         stop_grace: service.stop_grace_period.unwrap_or(DEFAULT_GRACE),
-        restart: service.restart,
+        restart: service.restart_policy(),
         healthcheck: healthcheck(service.healthcheck.as_ref(), &image.config),
         exposed: exposed(service, &image.config),
         links: service
@@ -270,14 +270,14 @@ fn mounts(
         Some(name) => (*name).clone(),
         None => VolumeName::new(hash::id(inputs.seed, &["volume", container.as_str(), target]).as_str()),
     };
-    let from_file = service.volumes.iter().map(|mount| {
+    let from_file = service.mounts().filter_map(|mount| {
         let kind = match &mount.kind {
-            VolumeMountKind::Bind { source, create_host_path, propagation } => MountKind::Bind {
+            VolumeMountKind::Bind { source, create_host_path, propagation, .. } => MountKind::Bind {
                 source: source.clone(),
                 create: *create_host_path,
                 propagation: if propagation.is_empty() { "rprivate".to_owned() } else { propagation.clone() },
             },
-            VolumeMountKind::Volume { source, nocopy, subpath } => MountKind::Volume {
+            VolumeMountKind::Volume { source, nocopy, subpath, .. } => MountKind::Volume {
                 name: match source.as_ref().and_then(|key| inputs.project.volumes.get(key)) {
                     Some(volume) => VolumeName::new(&volume.name),
                     None => anonymous(&mount.target),
@@ -288,10 +288,14 @@ fn mounts(
                 anonymous: source.is_none(),
             },
             VolumeMountKind::Tmpfs { size, mode, options } => {
-                MountKind::Tmpfs { size: *size, mode: *mode, options: options.clone() }
+                MountKind::Tmpfs { size: size.map(Bytes::get), mode: mode.map(Mode::bits), options: options.clone() }
+            }
+            // A warning said so.
+            VolumeMountKind::Image { .. } | VolumeMountKind::Npipe { .. } | VolumeMountKind::Cluster { .. } => {
+                return None;
             }
         };
-        Mount { target: mount.target.clone(), read_only: mount.read_only, kind }
+        Some(Mount { target: mount.target.clone(), read_only: mount.read_only, kind })
     });
     let mut mounts: Vec<Mount> = from_file.collect();
     let covered = |target: &str| mounts.iter().any(|m| m.target.trim_end_matches('/') == target.trim_end_matches('/'));

@@ -1,10 +1,12 @@
 //! Identity: the config hash that decides whether a container is made anew, and ids derived
 //! from a seed so that planning stays pure.
 
+mod in_force;
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::compose::model::{Network, Service, Volume};
+use crate::compose::model::{Bytes, Network, Service, Volume};
 use crate::ids::ContainerId;
 
 /// Returns the hash of everything in a service that its containers are made from, as 64
@@ -14,105 +16,74 @@ use crate::ids::ContainerId;
 /// number of replicas, dependencies, profiles, the pull policy, `attach`. The image counts by its
 /// digest, beside this hash. Attributes at their default are left out too, so that a
 /// version of this program that knows more attributes makes no container anew; the order of
-/// maps does not matter.
+/// maps does not matter. What this program does not act on is left out as well (`build`,
+/// `develop`, ...): it is no part of a container.
 pub fn service(service: &Service) -> String {
-    let Service {
-        image,
-        command,
-        entrypoint,
-        environment,
-        ports,
-        expose,
-        volumes,
-        networks,
-        network_mode,
-        depends_on: _,
-        links,
-        healthcheck,
-        restart,
-        labels,
-        annotations,
-        hostname,
-        domainname,
-        container_name,
-        user,
-        group_add,
-        working_dir,
-        stop_signal,
-        stop_grace_period,
-        init,
-        tty,
-        stdin_open,
-        read_only,
-        privileged,
-        cap_add,
-        cap_drop,
-        security_opt,
-        resources,
-        ulimits,
-        sysctls,
-        shm_size,
-        extra_hosts,
-        dns,
-        dns_search,
-        dns_opt,
-        replicas: _,
-        pull_policy: _,
-        profiles: _,
-        attach: _,
-    } = service;
     let mut fields = Fields::default();
-    fields.add("image", image);
-    fields.add("command", command);
-    fields.add("entrypoint", entrypoint);
-    fields.add_map("environment", environment.iter());
-    fields.add("ports", ports);
-    fields.add("expose", expose);
-    fields.add("volumes", volumes);
-    fields.add_map("networks", networks.iter());
-    fields.add("network_mode", network_mode);
-    fields.add("links", links);
-    fields.add("healthcheck", healthcheck);
-    fields.add("restart", restart);
-    fields.add_map("labels", labels.iter());
-    fields.add_map("annotations", annotations.iter());
-    fields.add("hostname", hostname);
-    fields.add("domainname", domainname);
-    fields.add("container_name", container_name);
-    fields.add("user", user);
-    fields.add("group_add", group_add);
-    fields.add("working_dir", working_dir);
-    fields.add("stop_signal", stop_signal);
-    fields.add("stop_grace_period", stop_grace_period);
-    fields.add("init", init);
-    fields.add("tty", tty);
-    fields.add("stdin_open", stdin_open);
-    fields.add("read_only", read_only);
-    fields.add("privileged", privileged);
-    fields.add("cap_add", cap_add);
-    fields.add("cap_drop", cap_drop);
-    fields.add("security_opt", security_opt);
-    fields.add("resources", resources);
-    fields.add_map("ulimits", ulimits.iter());
-    fields.add_map("sysctls", sysctls.iter());
-    fields.add("shm_size", shm_size);
-    fields.add("extra_hosts", extra_hosts);
-    fields.add("dns", dns);
-    fields.add("dns_search", dns_search);
-    fields.add("dns_opt", dns_opt);
+    fields.add("image", &service.image);
+    fields.add("command", &service.command);
+    fields.add("entrypoint", &service.entrypoint);
+    fields.add_map("environment", service.environment.iter());
+    fields.add("ports", &service.ports.iter().map(in_force::Port::of).collect::<Vec<_>>());
+    fields.add("expose", &service.expose);
+    fields.add("volumes", &service.mounts().filter_map(in_force::Mount::of).collect::<Vec<_>>());
+    let networks: Vec<_> =
+        service.networks.iter().map(|(key, network)| (key, in_force::Endpoint::of(network))).collect();
+    fields.add_map("networks", networks.iter().map(|(key, endpoint)| (*key, endpoint)));
+    fields.add("network_mode", &service.network_mode);
+    fields.add("links", &service.links);
+    fields.add("healthcheck", &service.healthcheck.as_ref().map(in_force::Healthcheck::of));
+    fields.add("restart", &service.restart_policy());
+    fields.add_map("labels", service.labels.iter());
+    fields.add_map("annotations", service.annotations.iter());
+    fields.add("hostname", &service.hostname);
+    fields.add("domainname", &service.domainname);
+    fields.add("container_name", &service.container_name);
+    fields.add("user", &service.user);
+    fields.add("group_add", &service.group_add);
+    fields.add("working_dir", &service.working_dir);
+    fields.add("stop_signal", &service.stop_signal);
+    fields.add("stop_grace_period", &service.stop_grace_period);
+    fields.add("init", &service.init);
+    fields.add("tty", &service.tty);
+    fields.add("stdin_open", &service.stdin_open);
+    fields.add("read_only", &service.read_only);
+    fields.add("privileged", &service.privileged);
+    fields.add("cap_add", &service.cap_add);
+    fields.add("cap_drop", &service.cap_drop);
+    fields.add("security_opt", &service.security_opt);
+    fields.add("resources", &service.resources());
+    fields.add_map("ulimits", service.ulimits.iter());
+    fields.add_map("sysctls", service.sysctls.iter());
+    fields.add("shm_size", &service.shm_size.map(Bytes::get));
+    fields.add("extra_hosts", &service.extra_hosts);
+    fields.add("dns", &service.dns);
+    fields.add("dns_search", &service.dns_search);
+    fields.add("dns_opt", &service.dns_opt);
     fields.finish()
 }
 
 /// Returns the hash of a network's definition, as 64 hexadecimal digits.
 pub fn network(network: &Network) -> String {
-    let Network { name, external: _, driver, driver_opts, internal, enable_ipv6, ipam, labels } = network;
+    let Network {
+        name,
+        external: _,
+        driver,
+        driver_opts,
+        internal,
+        enable_ipv4: _,
+        enable_ipv6,
+        ipam,
+        attachable: _,
+        labels,
+    } = network;
     let mut fields = Fields::default();
     fields.add("name", name);
     fields.add("driver", &driver.as_deref().filter(|driver| *driver != "bridge"));
     fields.add_map("driver_opts", driver_opts.iter());
     fields.add("internal", internal);
     fields.add("enable_ipv6", enable_ipv6);
-    fields.add("ipam", ipam);
+    fields.add("ipam", &ipam.config.iter().map(in_force::Pool::of).collect::<Vec<_>>());
     fields.add_map("labels", labels.iter());
     fields.finish()
 }

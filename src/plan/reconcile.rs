@@ -214,7 +214,7 @@ impl<'a> Up<'a> {
         let mut wishes = Vec::new();
         for (u, unit) in self.units.iter().enumerate() {
             for (key, attachment) in &unit.service.networks {
-                let Some(address) = attachment.addresses.ipv4 else { continue };
+                let Some(address) = attachment.ipv4_address else { continue };
                 for s in 0..unit.slots.len() {
                     wishes.push((u, s, key.as_str(), address));
                 }
@@ -279,7 +279,7 @@ impl<'a> Up<'a> {
     fn gives_up(&self, place: Option<(usize, usize)>, key: &str, address: Ipv4Addr) -> bool {
         place.is_some_and(|(u, s)| {
             let unit = &self.units[u];
-            let asked = unit.service.networks.get(key).and_then(|attachment| attachment.addresses.ipv4);
+            let asked = unit.service.networks.get(key).and_then(|attachment| attachment.ipv4_address);
             asked != Some(address) && (unit.slots[s].make.is_some() || self.inputs.recreate != Recreate::Never)
         })
     }
@@ -475,7 +475,7 @@ impl<'a> Up<'a> {
                 .filter(|address| net.replaced.is_none() || net.pool.holder(*address).is_none());
             let old = slot.current.map(|current| current.spec.id.as_str());
             let new = slot.id.as_str();
-            let address = match (attachment.addresses.ipv4, previous) {
+            let address = match (attachment.ipv4_address, previous) {
                 (Some(address), _) => Ok(address),
                 (None, Some(address)) if old.is_some() && net.pool.holder(address) == old => {
                     net.pool.free(address);
@@ -506,12 +506,12 @@ impl<'a> Up<'a> {
                 interface: attachment.interface_name.clone().unwrap_or_else(|| format!("eth{index}")),
                 veth: format!("veth{}", &link.as_str()[..11]),
                 address,
-                address6: match (attachment.addresses.ipv6, net.spec.ipv6) {
+                address6: match (attachment.ipv6_address, net.spec.ipv6) {
                     (Some(address), Some(_)) => Some(address),
                     (None, Some((subnet, _))) => Some(addresses::paired(subnet, address)),
                     (_, None) => None,
                 },
-                mac: attachment.mac_address.unwrap_or([2, 0x42, octets[0], octets[1], octets[2], octets[3]]),
+                mac: attachment.mac_address.map_or([2, 0x42, octets[0], octets[1], octets[2], octets[3]], |mac| mac.0),
                 aliases,
                 default_route: default_route == Some(key),
             });
@@ -530,7 +530,7 @@ impl<'a> Up<'a> {
 
 /// Returns how many replicas a service shall have.
 fn wanted(inputs: &Inputs<'_>, unit: &Unit<'_>) -> usize {
-    inputs.scale.get(unit.name).copied().or(unit.service.replicas).unwrap_or(1) as usize
+    inputs.scale.get(unit.name).copied().or_else(|| unit.service.replicas()).unwrap_or(1) as usize
 }
 
 fn slot<'a>(inputs: &Inputs<'_>, unit: &Unit<'_>, number: u32, current: Option<&'a ObservedContainer>) -> Slot<'a> {

@@ -14,7 +14,7 @@ pub use container::{
 };
 pub(crate) use image::null_is_default;
 pub use image::{Health, HealthcheckSpec, ImageConfig, ImageHealthcheck};
-pub use network::{Endpoint, NetworkSpec, PortRange, Protocol, PublishedPort};
+pub use network::{Endpoint, NetworkSpec, NotPorts, PortRange, Protocol, PublishedPort};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -76,6 +76,32 @@ pub struct PortRange {
     pub end: u16,
 }
 
+impl std::fmt::Display for PortRange {
+    /// Writes `80`, or `8000-8010`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.start)?;
+        if self.start == self.end { Ok(()) } else { write!(f, "-{}", self.end) }
+    }
+}
+
+impl std::str::FromStr for PortRange {
+    type Err = NotPorts;
+
+    /// Reads `80` or `8000-8010`.
+    fn from_str(text: &str) -> Result<Self, NotPorts> {
+        let (start, end) = text.split_once('-').unwrap_or((text, text));
+        match (start.parse(), end.parse()) {
+            (Ok(start), Ok(end)) if start <= end => Ok(Self { start, end }),
+            _ => Err(NotPorts(text.to_owned())),
+        }
+    }
+}
+
+/// A text is neither a port nor a range of ports.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a port or a range of ports such as 8000-8010")]
+pub struct NotPorts(pub String);
+
 /// A port of the container that is reachable on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedPort {

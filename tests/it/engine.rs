@@ -78,7 +78,7 @@ async fn serve(listener: UnixListener, script: Script, seen: Arc<Mutex<Vec<Seen>
                 let body = String::from_utf8_lossy(&body).into_owned();
                 seen.lock().unwrap().push((line.clone(), body.clone()));
                 let pieces = if line == "GET /v1/version" {
-                    vec![Some("{\"api\":1,\"program\":\"9.9.9\",\"pid\":1}".to_owned())]
+                    vec![Some(format!("{{\"api\":{},\"program\":\"9.9.9\",\"pid\":1}}", stack::api::VERSION))]
                 } else {
                     script(&line, &body)
                 };

@@ -1,20 +1,67 @@
-//! The typed model of a resolved project: paths absolute, variables substituted, short forms
-//! expanded, defaults filled in. Units are types. The canonical tree, not this model, is what
-//! `config` prints; this is what the planner reads and what crosses the daemon's socket.
+//! The typed model of a resolved project: every attribute of the Compose Specification, paths
+//! absolute, variables substituted, short forms expanded. The canonical tree, not this model, is
+//! what `config` prints; this is what the planner reads and what crosses the daemon's socket.
+//!
+//! Fields have the names of the attributes; where one differs, its doc comment says which it is.
+//! Units are types. `None` and empty stand for "not given", and the doc comment then names the
+//! default. What several attributes say together (`restart` and `deploy.restart_policy`, say) is
+//! a method of [`Service`]; whether this program acts on an attribute is not said here but by the
+//! warnings of [`Loaded::unsupported`](super::Loaded::unsupported).
 
+/// Declares structs whose fields are attributes that may all be absent. What is absent is not
+/// written either: a service of three lines stays one on its way to the daemon.
+macro_rules! attributes {
+    ($($(#[$about:meta])* pub struct $name:ident { $($(#[$field_about:meta])* pub $field:ident: $kind:ty,)* })*) => { $(
+        $(#[$about])*
+        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
+        pub struct $name { $(
+            $(#[$field_about])*
+            #[serde(skip_serializing_if = "super::says_nothing")]
+            pub $field: $kind,
+        )* }
+    )* };
+}
+
+mod build;
+mod deploy;
+mod develop;
+mod device;
+mod effective;
+mod lifecycle;
+mod models;
+mod mount;
+mod namespace;
+mod network;
 mod service;
+mod storage;
+mod units;
 
-pub use service::{
-    Condition, Dependency, HealthTest, Healthcheck, NetworkMode, Port, PullPolicy, Service, ServiceNetwork, Ulimit,
-    VolumeMount, VolumeMountKind,
+pub use build::Build;
+pub use deploy::{
+    Deploy, DeployMode, DeployResources, DeployRestartPolicy, EndpointMode, FailureAction, GenericResource, Placement,
+    PlacementPreference, ResourceLimits, ResourceReservations, RestartCondition, UpdateConfig, UpdateOrder,
 };
+pub use develop::{Develop, Hook, PreStartHook, WatchAction, WatchRule};
+pub use device::{
+    BlkioConfig, BlkioOperations, BlkioRate, BlkioWeight, Device, DeviceAccess, DeviceCount, DeviceKind, DeviceRequest,
+    DeviceRule,
+};
+pub use lifecycle::{
+    Condition, CredentialSpec, Dependency, EnvFile, EnvFileFormat, HealthTest, Healthcheck, Logging, Provider,
+    PullPolicy, Ulimit,
+};
+pub use models::{Model, ServiceModel};
+pub use mount::{BindRecursion, FileGrant, SelinuxLabel, VolumeMount, VolumeMountKind, VolumesFrom, VolumesFromSource};
+pub use namespace::{CgroupMode, IpcMode, NetworkMode, PidMode, UtsMode};
+pub use network::{ExternalLink, Ipam, IpamPool, Network, Port, PortMode, ServiceNetwork};
+pub use service::Service;
+pub use storage::{Config, ConfigSource, Secret, SecretSource, Volume};
+pub use units::{Bytes, Cpus, MacAddress, Mode, Platform, SwapLimit, UnitError};
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
-use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ProjectName, ServiceName};
@@ -36,60 +83,22 @@ pub struct Project {
     pub networks: IndexMap<String, Network>,
     /// Volumes by the key of the file.
     pub volumes: IndexMap<String, Volume>,
+    /// Configs by the key of the file.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub configs: IndexMap<String, Config>,
+    /// Secrets by the key of the file.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub secrets: IndexMap<String, Secret>,
+    /// AI models by the key of the file.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub models: IndexMap<String, Model>,
+    /// Top-level `x-stack*` keys, as written: this program's own extensions. Other `x-*` keys are
+    /// somebody else's; `config` prints them, nothing here reads them.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub extensions: IndexMap<String, serde_json::Value>,
 }
 
-/// A top-level network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Network {
-    /// Engine-wide name, `project_key` or `name:`.
-    pub name: String,
-    /// Must exist already and is never removed.
-    pub external: bool,
-    /// `bridge` unless named; `host` and `none` are accepted for external ones.
-    pub driver: Option<String>,
-    /// `driver_opts`.
-    pub driver_opts: BTreeMap<String, String>,
-    /// No way out.
-    pub internal: bool,
-    /// IPv6 as well.
-    pub enable_ipv6: bool,
-    /// `ipam.config`.
-    pub ipam: Vec<IpamPool>,
-    /// User labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// One entry of `ipam.config`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct IpamPool {
-    /// Addresses of the network.
-    pub subnet: Option<IpNetwork>,
-    /// The bridge's address.
-    pub gateway: Option<std::net::IpAddr>,
-    /// Addresses that containers without one of their own may get.
-    pub ip_range: Option<IpNetwork>,
-}
-
-/// A top-level volume.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Volume {
-    /// Engine-wide name, `project_key` or `name:`.
-    pub name: String,
-    /// Must exist already and is never removed.
-    pub external: bool,
-    /// `local` unless named.
-    pub driver: Option<String>,
-    /// `driver_opts`.
-    pub driver_opts: BTreeMap<String, String>,
-    /// User labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// Static addresses of a service on a network.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct StaticAddresses {
-    /// `ipv4_address`.
-    pub ipv4: Option<Ipv4Addr>,
-    /// `ipv6_address`.
-    pub ipv6: Option<Ipv6Addr>,
+/// Tells whether an attribute is as if it had not been given.
+fn says_nothing<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

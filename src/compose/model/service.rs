@@ -6,265 +6,229 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
 
-use super::StaticAddresses;
+use super::units::duration;
+use super::{
+    BlkioConfig, Build, Bytes, CgroupMode, Cpus, CredentialSpec, Dependency, Deploy, Develop, Device, DeviceRequest,
+    DeviceRule, EnvFile, ExternalLink, FileGrant, Healthcheck, Hook, IpcMode, Logging, MacAddress, NetworkMode,
+    PidMode, Platform, Port, PreStartHook, Provider, PullPolicy, ServiceModel, ServiceNetwork, SwapLimit, Ulimit,
+    UtsMode, VolumeMount, VolumesFrom,
+};
 use crate::ids::ServiceName;
-use crate::spec::{PortRange, Protocol, Resources, RestartPolicy};
+use crate::spec::RestartPolicy;
 
-/// A service: what each of its replicas is made from.
-///
-/// The doc comment of a field names the Compose attribute where the name differs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Service {
-    /// Reference of the image; `None` only for services with `build` alone, which are refused.
-    pub image: Option<String>,
-    /// Replaces the image's command; `Some([])` clears it.
-    pub command: Option<Vec<String>>,
-    /// Replaces the image's entrypoint and drops its command; `Some([])` clears both.
-    pub entrypoint: Option<Vec<String>>,
-    /// `env_file` and `environment` merged, values final.
-    pub environment: IndexMap<String, String>,
-    /// `ports`, ranges expanded to one entry a container port.
-    pub ports: Vec<Port>,
-    /// `expose`, as written (`80`, `8000-8010/udp`).
-    pub expose: Vec<String>,
-    /// `volumes` and `tmpfs`.
-    pub volumes: Vec<VolumeMount>,
-    /// Networks by the project's key; empty with a `network_mode`.
-    pub networks: IndexMap<String, ServiceNetwork>,
-    /// `network_mode`.
-    pub network_mode: Option<NetworkMode>,
-    /// Services it waits for; `links` among them.
-    pub depends_on: IndexMap<ServiceName, Dependency>,
-    /// `links`: further names of services, as (service, alias).
-    pub links: Vec<(ServiceName, String)>,
-    /// `healthcheck`; `None` leaves the image's in force.
-    pub healthcheck: Option<Healthcheck>,
-    /// `restart`, or `deploy.restart_policy` where `restart` is absent.
-    pub restart: RestartPolicy,
-    /// User labels.
-    pub labels: BTreeMap<String, String>,
-    /// `annotations`.
-    pub annotations: BTreeMap<String, String>,
-    /// `hostname`.
-    pub hostname: Option<String>,
-    /// `domainname`.
-    pub domainname: Option<String>,
-    /// `container_name`; forbids more than one replica.
-    pub container_name: Option<String>,
-    /// `user`.
-    pub user: Option<String>,
-    /// `group_add`.
-    pub group_add: Vec<String>,
-    /// `working_dir`.
-    pub working_dir: Option<String>,
-    /// Number of the `stop_signal`.
-    pub stop_signal: Option<i32>,
-    /// `stop_grace_period`; 10 s when absent.
-    pub stop_grace_period: Option<Duration>,
-    /// `init`.
-    pub init: bool,
-    /// `tty`.
-    pub tty: bool,
-    /// `stdin_open`.
-    pub stdin_open: bool,
-    /// `read_only`.
-    pub read_only: bool,
-    /// `privileged`.
-    pub privileged: bool,
-    /// `cap_add`, upper case without `CAP_`.
-    pub cap_add: Vec<String>,
-    /// `cap_drop`, upper case without `CAP_`.
-    pub cap_drop: Vec<String>,
-    /// `security_opt`, as written.
-    pub security_opt: Vec<String>,
-    /// `mem_limit`, `cpus`, `pids_limit`, ... and `deploy.resources`.
-    pub resources: Resources,
-    /// `ulimits`.
-    pub ulimits: BTreeMap<String, Ulimit>,
-    /// `sysctls`.
-    pub sysctls: BTreeMap<String, String>,
-    /// `shm_size` in bytes; 64 MiB when absent.
-    pub shm_size: Option<u64>,
-    /// `extra_hosts` with a fixed address; `host-gateway` is `None`.
-    pub extra_hosts: Vec<(String, Option<IpAddr>)>,
-    /// `dns`.
-    pub dns: Vec<IpAddr>,
-    /// `dns_search`.
-    pub dns_search: Vec<String>,
-    /// `dns_opt`.
-    pub dns_opt: Vec<String>,
-    /// `deploy.replicas` or `scale`; 1 when absent.
-    pub replicas: Option<u32>,
-    /// `pull_policy`.
-    pub pull_policy: PullPolicy,
-    /// `profiles`.
-    pub profiles: Vec<String>,
-    /// `attach`: its output is shown by a foreground `up`; true when absent.
-    pub attach: Option<bool>,
-}
+attributes! {
+    /// A service: what each of its replicas is made from.
+    pub struct Service {
+        // What is run.
 
-/// One published port.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Port {
-    /// Port in the container.
-    pub target: u16,
-    /// Host port or range to choose from; `None` lets the kernel choose.
-    pub published: Option<PortRange>,
-    /// Host address.
-    pub host_ip: Option<IpAddr>,
-    /// Transport.
-    pub protocol: Protocol,
-}
+        /// Reference of the image; `None` for services with `build` or `provider` alone.
+        pub image: Option<String>,
+        /// How the image is made.
+        pub build: Option<Build>,
+        /// When the image is fetched; when it is not there, by default.
+        pub pull_policy: PullPolicy,
+        /// Age from which an image is fetched again; goes with `pull_policy: refresh`.
+        #[serde(with = "duration")]
+        pub pull_refresh_after: Option<Duration>,
+        /// What the image must be made for; the host's platform when absent.
+        pub platform: Option<Platform>,
+        /// Replaces the image's command; `Some([])` clears it.
+        pub command: Option<Vec<String>>,
+        /// Replaces the image's entrypoint and drops its command; `Some([])` clears both.
+        pub entrypoint: Option<Vec<String>>,
+        /// `env_file` and `environment` merged, values final.
+        pub environment: IndexMap<String, String>,
+        /// Files that were read for `environment`.
+        pub env_file: Vec<EnvFile>,
+        /// User it runs as, `name`, `uid` or either with `:group`; the image's when absent.
+        pub user: Option<String>,
+        /// Further groups of that user, names or numbers.
+        pub group_add: Vec<String>,
+        /// Folder it runs in; the image's when absent.
+        pub working_dir: Option<String>,
+        /// A terminal is its input and output.
+        pub tty: bool,
+        /// Its input stays open while nobody is attached.
+        pub stdin_open: bool,
+        /// A small first process reaps children and passes signals on.
+        pub init: bool,
+        /// `hostname`; the container's short id when absent.
+        pub hostname: Option<String>,
+        /// `domainname`.
+        pub domainname: Option<String>,
+        /// Runs the service in place of containers.
+        pub provider: Option<Provider>,
+        /// Program that runs containers: its name; the built-in one when absent.
+        pub runtime: Option<String>,
 
-/// One mount.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VolumeMount {
-    /// Path in the container.
-    pub target: String,
-    /// No writes.
-    pub read_only: bool,
-    /// What is mounted.
-    pub kind: VolumeMountKind,
-}
+        // When it runs.
 
-/// What is mounted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum VolumeMountKind {
-    /// A path of the host.
-    Bind {
-        /// Absolute.
-        source: PathBuf,
-        /// A missing source is made (short syntax, `create_host_path`).
-        create_host_path: bool,
-        /// `bind.propagation`; `rprivate` when empty.
-        propagation: String,
-    },
-    /// A volume of the project, by its key; `None` is an anonymous one.
-    Volume {
-        /// Key in `Project::volumes`.
-        source: Option<String>,
-        /// `volume.nocopy`.
-        nocopy: bool,
-        /// `volume.subpath`.
-        subpath: Option<String>,
-    },
-    /// Memory.
-    Tmpfs {
-        /// Bytes.
-        size: Option<u64>,
-        /// Permission bits.
-        mode: Option<u32>,
-        /// Options of the `tmpfs` attribute, `noexec`.
-        options: Vec<String>,
-    },
-}
+        /// Services it waits for; those that `links` and shared namespaces imply among them.
+        pub depends_on: IndexMap<ServiceName, Dependency>,
+        /// The service exists only where one of these is active; always when empty.
+        pub profiles: Vec<String>,
+        /// Number of containers; 1 when absent. `deploy.replicas` says the same: see [`Service::replicas`].
+        pub scale: Option<u32>,
+        /// When a container that ended is started again; never when absent. See [`Service::restart_policy`].
+        pub restart: Option<RestartPolicy>,
+        /// How its health is probed; `None` leaves the image's check in force.
+        pub healthcheck: Option<Healthcheck>,
+        /// Number of the signal that asks it to stop; the image's, else SIGTERM, when absent.
+        pub stop_signal: Option<i32>,
+        /// Time from that signal to SIGKILL; 10 s when absent.
+        #[serde(with = "duration")]
+        pub stop_grace_period: Option<Duration>,
+        /// Run in containers of their own before it starts, one after the other.
+        pub pre_start: Vec<PreStartHook>,
+        /// Run in the container once it has started.
+        pub post_start: Vec<Hook>,
+        /// Run in the container before it is asked to stop.
+        pub pre_stop: Vec<Hook>,
+        /// What `watch` does while files are edited.
+        pub develop: Option<Develop>,
+        /// How many containers there are and what they may use.
+        pub deploy: Option<Deploy>,
+        /// Its output is shown by a foreground `up`; true when absent.
+        pub attach: Option<bool>,
+        /// Where its output goes.
+        pub logging: Option<Logging>,
 
-/// A service's place on a network.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServiceNetwork {
-    /// Further names on this network.
-    pub aliases: Vec<String>,
-    /// `ipv4_address`, `ipv6_address`.
-    pub addresses: StaticAddresses,
-    /// `mac_address`.
-    pub mac_address: Option<[u8; 6]>,
-    /// `priority`: higher ones are connected first.
-    pub priority: i64,
-    /// `gw_priority`: the highest holds the default route.
-    pub gw_priority: i64,
-    /// `interface_name`.
-    pub interface_name: Option<String>,
-}
+        // How it is known.
 
-/// `network_mode`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NetworkMode {
-    /// Only `lo`.
-    None,
-    /// The host's namespace.
-    Host,
-    /// Another service's namespace.
-    Service(ServiceName),
-    /// Another container's namespace, by name or id.
-    Container(String),
-}
+        /// Name of its only container; `project-service-number` when absent.
+        pub container_name: Option<String>,
+        /// `label_file` and `labels` merged.
+        pub labels: BTreeMap<String, String>,
+        /// Files that were read for `labels`, absolute.
+        pub label_file: Vec<PathBuf>,
+        /// Notes for whoever runs containers; no labels.
+        pub annotations: BTreeMap<String, String>,
 
-/// One `depends_on` entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Dependency {
-    /// What must be true of it.
-    pub condition: Condition,
-    /// Without it the service cannot start; false only warns.
-    pub required: bool,
-    /// The service follows when the dependency is restarted by a command.
-    pub restart: bool,
-}
+        // What it can reach.
 
-/// What a dependent waits for (spec rows `service-depends_on-*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// Its process runs.
-    ServiceStarted,
-    /// Its healthcheck succeeded.
-    ServiceHealthy,
-    /// It ended with exit status 0.
-    ServiceCompletedSuccessfully,
-}
+        /// Networks by the project's key; empty with a `network_mode`.
+        pub networks: IndexMap<String, ServiceNetwork>,
+        /// Whose network namespace it has; one on its `networks` when absent.
+        pub network_mode: Option<NetworkMode>,
+        /// Hardware address on the network of the highest priority, which has it too.
+        pub mac_address: Option<MacAddress>,
+        /// Published ports, ranges expanded to one entry a container port.
+        pub ports: Vec<Port>,
+        /// Ports that others may use, as written (`80`, `8000-8010/udp`); nothing is opened by it.
+        pub expose: Vec<String>,
+        /// Further names of services, as (service, alias).
+        pub links: Vec<(ServiceName, String)>,
+        /// Names of containers outside the project.
+        pub external_links: Vec<ExternalLink>,
+        /// Lines of `/etc/hosts`; `host-gateway` is `None`.
+        pub extra_hosts: Vec<(String, Option<IpAddr>)>,
+        /// Servers that names of no container are asked of; the host's when empty.
+        pub dns: Vec<IpAddr>,
+        /// Domains that are tried behind a name; the host's when empty.
+        pub dns_search: Vec<String>,
+        /// Options of the resolver, `ndots:1`.
+        pub dns_opt: Vec<String>,
+        /// AI models by the project's key.
+        pub models: IndexMap<String, ServiceModel>,
+        /// The socket of the engine is mounted, with the user's credentials.
+        pub use_api_socket: bool,
 
-/// `healthcheck`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Healthcheck {
-    /// What is run; `None` takes the image's.
-    pub test: Option<HealthTest>,
-    /// 30 s when absent.
-    pub interval: Option<Duration>,
-    /// 30 s when absent.
-    pub timeout: Option<Duration>,
-    /// 3 when absent.
-    pub retries: Option<u32>,
-    /// 0 when absent.
-    pub start_period: Option<Duration>,
-    /// 5 s when absent.
-    pub start_interval: Option<Duration>,
-}
+        // What is in its file system.
 
-/// What a healthcheck runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HealthTest {
-    /// `NONE` or `disable: true`.
-    None,
-    /// `CMD`: an argument list.
-    Exec(Vec<String>),
-    /// `CMD-SHELL`: a line for the container's `/bin/sh -c`.
-    Shell(String),
-}
+        /// Mounts; those of `tmpfs` stand there. See [`Service::mounts`].
+        pub volumes: Vec<VolumeMount>,
+        /// Mounts of memory that are written `PATH[:options]`.
+        pub tmpfs: Vec<VolumeMount>,
+        /// Containers whose mounts it has too.
+        pub volumes_from: Vec<VolumesFrom>,
+        /// Configs it finds as files.
+        pub configs: Vec<FileGrant>,
+        /// Secrets it finds as files.
+        pub secrets: Vec<FileGrant>,
+        /// No writes to the image's files.
+        pub read_only: bool,
+        /// Size of `/dev/shm`; 64 MiB when absent.
+        pub shm_size: Option<Bytes>,
+        /// Limits of what it may write, `size`.
+        pub storage_opt: BTreeMap<String, String>,
 
-/// One entry of `ulimits`; -1 is unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Ulimit {
-    /// Soft limit.
-    pub soft: i64,
-    /// Hard limit.
-    pub hard: i64,
-}
+        // What it may do.
 
-/// `pull_policy`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PullPolicy {
-    /// When it is not there.
-    #[default]
-    Missing,
-    /// Each time.
-    Always,
-    /// Never.
-    Never,
+        /// All capabilities and devices, no filters.
+        pub privileged: bool,
+        /// Capabilities besides the default ones, upper case without `CAP_`.
+        pub cap_add: Vec<String>,
+        /// Default capabilities it does not get, upper case without `CAP_`.
+        pub cap_drop: Vec<String>,
+        /// Filters and labels, as written.
+        pub security_opt: Vec<String>,
+        /// Kernel parameters of its namespaces.
+        pub sysctls: BTreeMap<String, String>,
+        /// Limits of its processes by name, `nofile`.
+        pub ulimits: BTreeMap<String, Ulimit>,
+        /// Devices of the host it finds below `/dev`.
+        pub devices: Vec<Device>,
+        /// Devices it may use besides those, wherever their nodes come from.
+        pub device_cgroup_rules: Vec<DeviceRule>,
+        /// Accelerators it needs.
+        pub gpus: Vec<DeviceRequest>,
+        /// Whose IPC namespace it has; one of its own when absent.
+        pub ipc: Option<IpcMode>,
+        /// Whose PID namespace it has; one of its own when absent.
+        pub pid: Option<PidMode>,
+        /// Whose UTS namespace it has; one of its own when absent.
+        pub uts: Option<UtsMode>,
+        /// Whose user namespace it has, `host`; the engine's choice when absent.
+        pub userns_mode: Option<String>,
+        /// Whose cgroup namespace it has; one of its own when absent.
+        pub cgroup: Option<CgroupMode>,
+        /// Cgroup below which its own is made; the engine's choice when absent.
+        pub cgroup_parent: Option<String>,
+        /// Account of a Windows domain.
+        pub credential_spec: Option<CredentialSpec>,
+        /// How Windows separates it: `default`, `process` or `hyperv`.
+        pub isolation: Option<String>,
+
+        // How much it may use. What is in force is `Service::resources`.
+
+        /// CPUs; no limit when absent.
+        pub cpus: Option<Cpus>,
+        /// Share of CPU time where it is short, 2 to 262144; 1024 when absent.
+        pub cpu_shares: Option<u64>,
+        /// CPU time in each period; no limit when absent. In the file: microseconds.
+        #[serde(with = "duration")]
+        pub cpu_quota: Option<Duration>,
+        /// The period; 100 ms when absent. In the file: microseconds.
+        #[serde(with = "duration")]
+        pub cpu_period: Option<Duration>,
+        /// Real-time CPU time in each real-time period. In the file: microseconds.
+        #[serde(with = "duration")]
+        pub cpu_rt_runtime: Option<Duration>,
+        /// The real-time period. In the file: microseconds.
+        #[serde(with = "duration")]
+        pub cpu_rt_period: Option<Duration>,
+        /// CPUs it may run on, `0-1,3`; all when absent.
+        pub cpuset: Option<String>,
+        /// Whole CPUs; no limit when absent.
+        pub cpu_count: Option<u32>,
+        /// Percentage of all CPUs of the host, 0 to 100; no limit when absent.
+        pub cpu_percent: Option<f64>,
+        /// Memory; no limit when absent.
+        pub mem_limit: Option<Bytes>,
+        /// Memory it keeps when it is short; none when absent.
+        pub mem_reservation: Option<Bytes>,
+        /// Memory and swap together; twice the memory when absent.
+        pub memswap_limit: Option<SwapLimit>,
+        /// How readily its memory is swapped out, 0 to 100; the host's choice when absent.
+        pub mem_swappiness: Option<u8>,
+        /// It is not killed when its memory is used up.
+        pub oom_kill_disable: bool,
+        /// How readily it is killed when the host's memory is short: -1000 (never) to 1000.
+        pub oom_score_adj: Option<i32>,
+        /// Processes and threads; no limit when absent.
+        pub pids_limit: Option<u64>,
+        /// Shares and limits of block I/O.
+        pub blkio_config: Option<BlkioConfig>,
+    }
 }

@@ -38,7 +38,8 @@ pub(crate) static SERVICE: Object = Object {
         field(
             "env_file",
             Shape::Short(Convert::EnvFiles, &Shape::List(&Shape::Object(&ENV_FILE), Twice::By(short::path_of))),
-        ),
+        )
+        .never(),
         /// Container ports that are published on this machine: `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, where ports may be
         /// ranges, or the long form. Without a host port a free one is taken.
         field(
@@ -83,7 +84,7 @@ pub(crate) static SERVICE: Object = Object {
         /// Labels of the containers, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
         /// Files with labels, `KEY=VALUE` a line. Later ones win; `labels` wins over all.
-        field("label_file", Shape::TextOrTexts(Twice::Keep)).path(PathRule::Path),
+        field("label_file", Shape::TextOrTexts(Twice::Keep)).path(PathRule::Path).never(),
         /// Name of the container, which is also a name in DNS. Only one container can have it. Default:
         /// `PROJECT-SERVICE-NUMBER`.
         field("container_name", Shape::Text),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{config, line, load_files};
-use crate::compose::model::{Condition, HealthTest, NetworkMode, Service, VolumeMountKind};
+use crate::compose::model::{Bytes, Condition, HealthTest, MacAddress, Mode, NetworkMode, Service, VolumeMountKind};
 use crate::compose::{config_json, config_yaml};
 use crate::spec::{PortRange, RestartPolicy};
 
@@ -27,10 +27,10 @@ fn the_model_has_types() {
           healthcheck: {test: curl x, interval: 5s, retries: 2}, depends_on: {b: {condition: service_healthy, restart: true}},
           links: ['b:c'], networks: {n: {aliases: [q], ipv4_address: 10.0.0.2, mac_address: '02:42:ac:11:65:43'}}, sysctls: [a.b=1]}",
     );
-    assert_eq!(a.command.unwrap(), ["a", "b c"]);
-    assert_eq!(a.entrypoint.unwrap(), [""; 0]);
+    assert_eq!(a.command.clone().unwrap(), ["a", "b c"]);
+    assert_eq!(a.entrypoint.clone().unwrap(), [""; 0]);
     assert_eq!(
-        a.environment.into_iter().collect::<Vec<_>>(),
+        a.environment.clone().into_iter().collect::<Vec<_>>(),
         [("A".into(), "1".into()), ("SET".into(), "value".into())]
     );
     assert_eq!(a.ports.len(), 3);
@@ -38,20 +38,21 @@ fn the_model_has_types() {
     assert_eq!(a.ports[2].published, None);
     assert_eq!(a.stop_signal, Some(10));
     assert_eq!(a.stop_grace_period, Some(Duration::from_secs(90)));
-    assert_eq!(a.restart, RestartPolicy::OnFailure(Some(3)));
+    assert_eq!(a.restart_policy(), RestartPolicy::OnFailure(Some(3)));
     assert_eq!(a.cap_add, ["NET_ADMIN", "SYS_TIME"]);
-    assert_eq!(a.resources.memory, Some(1 << 30));
-    assert_eq!(a.resources.memory_reservation, Some(1 << 20));
-    assert_eq!(a.resources.nano_cpus, Some(500_000_000));
-    assert_eq!(a.resources.pids, None);
-    assert_eq!(a.replicas, Some(2));
+    let resources = a.resources();
+    assert_eq!(resources.memory, Some(1 << 30));
+    assert_eq!(resources.memory_reservation, Some(1 << 20));
+    assert_eq!(resources.nano_cpus, Some(500_000_000));
+    assert_eq!(resources.pids, None);
+    assert_eq!(a.replicas(), Some(2));
     assert_eq!(a.ulimits["nproc"].hard, 3);
     assert_eq!(a.extra_hosts, [("h".into(), None), ("i".into(), Some("::1".parse().unwrap()))]);
-    let check = a.healthcheck.unwrap();
+    let check = a.healthcheck.clone().unwrap();
     assert_eq!(check.test, Some(HealthTest::Shell("curl x".into())));
     assert_eq!(a.depends_on["b"].condition, Condition::ServiceHealthy);
     assert_eq!(a.links, [("b".into(), "c".into())]);
-    assert_eq!(a.networks["n"].mac_address, Some([2, 0x42, 0xac, 0x11, 0x65, 0x43]));
+    assert_eq!(a.networks["n"].mac_address, Some(MacAddress([2, 0x42, 0xac, 0x11, 0x65, 0x43])));
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn mounts() {
     let a = service(
         "{image: x, volumes: ['./d:/d:ro', 'v:/v', /anon, {type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 0700}}], tmpfs: '/r:size=2m,mode=755,noexec'}",
     );
-    let kinds: Vec<&VolumeMountKind> = a.volumes.iter().map(|m| &m.kind).collect();
+    let kinds: Vec<&VolumeMountKind> = a.mounts().map(|m| &m.kind).collect();
     assert!(a.volumes[0].read_only);
     assert!(
         matches!(kinds[0], VolumeMountKind::Bind { source, create_host_path: true, .. } if source.ends_with("demo/d"))
@@ -68,15 +69,15 @@ fn mounts() {
     assert_eq!(a.volumes[1].target, "/v");
     assert!(matches!(kinds[1], VolumeMountKind::Volume { source: Some(v), .. } if v == "v"));
     assert!(matches!(kinds[2], VolumeMountKind::Volume { source: None, .. }));
-    assert!(matches!(kinds[3], VolumeMountKind::Tmpfs { size: Some(0x10_0000), mode: Some(0o700), .. }));
+    assert!(matches!(kinds[3], VolumeMountKind::Tmpfs { size: Some(Bytes(0x10_0000)), mode: Some(Mode(0o700)), .. }));
     assert!(
-        matches!(kinds[4], VolumeMountKind::Tmpfs { size: Some(0x20_0000), mode: Some(0o755), options } if options == &["noexec"])
+        matches!(kinds[4], VolumeMountKind::Tmpfs { size: Some(Bytes(0x20_0000)), mode: Some(Mode(0o755)), options } if options == &["noexec"])
     );
 }
 
 #[test]
 fn replicas_of_the_deploy_section() {
-    let replicas = |text: &str| service(&format!("{{image: x, {text}}}")).replicas;
+    let replicas = |text: &str| service(&format!("{{image: x, {text}}}")).replicas();
     assert_eq!(replicas("init: true"), None);
     assert_eq!(replicas("deploy: {replicas: 3}"), Some(3));
     assert_eq!(replicas("deploy: {replicas: 0}"), Some(0));
@@ -89,7 +90,7 @@ fn limits_of_the_deploy_section() {
     let resources = service(
         "{image: x, deploy: {resources: {limits: {cpus: '0.5', memory: 50M, pids: 10}, reservations: {memory: 20M}}}}",
     )
-    .resources;
+    .resources();
     assert_eq!((resources.memory, resources.memory_reservation), (Some(50 << 20), Some(20 << 20)));
     assert_eq!((resources.nano_cpus, resources.pids), (Some(500_000_000), Some(10)));
 }
@@ -97,7 +98,8 @@ fn limits_of_the_deploy_section() {
 #[test]
 fn restart_policies_of_the_deploy_section() {
     let restart = |policy: &str| {
-        service(&format!("{{image: x, restart: unless-stopped, deploy: {{restart_policy: {policy}}}}}")).restart
+        service(&format!("{{image: x, restart: unless-stopped, deploy: {{restart_policy: {policy}}}}}"))
+            .restart_policy()
     };
     assert_eq!(restart("{condition: none}"), RestartPolicy::No);
     assert_eq!(restart("{condition: on-failure}"), RestartPolicy::OnFailure(None));

@@ -3,6 +3,7 @@
 mod diagnostics;
 mod hostile;
 mod loading;
+mod model;
 mod reference;
 mod variables;
 

@@ -131,14 +131,14 @@ fn scaling_up_takes_the_next_numbers() {
 
 #[test]
 fn scaling_down_removes_the_highest_numbers() {
-    let mut world = World::new().with("services: {web: {replicas: 3}}");
-    assert_snapshot!(world.up("services: {web: {replicas: 1}}"), @r"
+    let mut world = World::new().with("services: {web: {scale: 3}}");
+    assert_snapshot!(world.up("services: {web: {scale: 1}}"), @r"
     [] -> #1 web/3 stop-container (scaled down)
     [1] -> #2 web/3 remove-container (scaled down)
     [] -> #3 web/2 stop-container (scaled down)
     [3] -> #4 web/2 remove-container (scaled down)
     ");
-    assert_snapshot!(world.up("services: {web: {replicas: 0}}"), @r"
+    assert_snapshot!(world.up("services: {web: {scale: 0}}"), @r"
     [] -> #1 web/1 stop-container (scaled down)
     [1] -> #2 web/1 remove-container (scaled down)
     ");
@@ -146,9 +146,9 @@ fn scaling_down_removes_the_highest_numbers() {
 
 #[test]
 fn scaling_down_removes_the_outdated_first() {
-    let mut world = World::new().with("services: {web: {replicas: 3}}");
+    let mut world = World::new().with("services: {web: {scale: 3}}");
     world.container("app-web-1").spec.labels.insert(super::super::labels::CONFIG_HASH.into(), "old".into());
-    assert_snapshot!(world.up("services: {web: {replicas: 2}}"), @r"
+    assert_snapshot!(world.up("services: {web: {scale: 2}}"), @r"
     [] -> #1 web/1 stop-container (scaled down)
     [1] -> #2 web/1 remove-container (scaled down)
     ");
@@ -269,7 +269,7 @@ fn the_hash_ignores_what_needs_no_new_container() {
     let plain = hash("services: {web: }");
     assert_eq!(
         hash(
-            "services: {web: {replicas: 5, pull_policy: always, profiles: [a], attach: false, depends_on: {db: }}, db: }"
+            "services: {web: {scale: 5, pull_policy: always, profiles: [a], attach: false, depends_on: {db: }}, db: }"
         ),
         plain
     );

@@ -78,7 +78,7 @@ fn healthchecks_merge_key_by_key() {
     let check = |service: &str| spec(service).healthcheck;
     let merged = check("healthcheck: {retries: 2}").unwrap();
     assert_eq!((merged.retries, merged.interval.as_secs(), merged.shell), (2, 1, true));
-    let own = check("healthcheck: {test: {exec: [a, b]}, start_period: {secs: 9, nanos: 0}}").unwrap();
+    let own = check("healthcheck: {test: {exec: [a, b]}, start_period: 9s}").unwrap();
     assert_eq!((own.argv.join(" "), own.shell, own.start_period.as_secs()), ("a b".into(), false, 9));
     assert_eq!(check("healthcheck: {test: none}"), None);
 }

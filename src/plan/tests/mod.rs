@@ -2,6 +2,7 @@
 
 mod change;
 mod containers;
+mod identity;
 mod networks;
 mod properties;
 mod review;
@@ -205,14 +206,7 @@ fn project(yaml: &str) -> Project {
             uses_default = true;
         }
         if let Some(networks) = service.get_mut("networks") {
-            for network in object(networks).values_mut() {
-                defaults(
-                    network,
-                    json!({"aliases": [], "addresses": {}, "mac_address": null, "priority": 0, "gw_priority": 0,
-                           "interface_name": null}),
-                );
-                defaults(&mut network["addresses"], json!({"ipv4": null, "ipv6": null}));
-            }
+            object(networks).values_mut().for_each(|network| defaults(network, json!({})));
         }
         if let Some(dependencies) = service.get_mut("depends_on") {
             for dependency in object(dependencies).values_mut() {
@@ -224,15 +218,11 @@ fn project(yaml: &str) -> Project {
         let networks = object(&mut root).entry("networks").or_insert(json!({}));
         object(networks).entry("default").or_insert(json!({}));
     }
-    let network = json!({"external": false, "driver": null, "driver_opts": {}, "internal": false,
-        "enable_ipv6": false, "ipam": [], "labels": {}});
-    let volume = json!({"external": false, "driver": null, "driver_opts": {}, "labels": {}});
-    for (kind, blank) in [("networks", network), ("volumes", volume)] {
+    for kind in ["networks", "volumes"] {
         let keys: Vec<String> =
             root.get(kind).and_then(Value::as_object).into_iter().flat_map(Map::keys).cloned().collect();
         for key in keys {
             let entry = &mut root[kind][&key];
-            defaults(entry, blank.clone());
             defaults(entry, json!({"name": format!("app_{key}")}));
         }
     }

@@ -8,8 +8,8 @@ fn subnets(world: &World) -> String {
     world.observed.networks.iter().map(|n| format!("{} {}", n.spec.name, n.spec.subnet)).collect::<Vec<_>>().join(", ")
 }
 
-const STATIC: &str = "{services: {db: {networks: {net: {addresses: {ipv4: 10.5.0.2}}}}},
-    networks: {net: {ipam: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}}";
+const STATIC: &str = "{services: {db: {networks: {net: {ipv4_address: 10.5.0.2}}}},
+    networks: {net: {ipam: {config: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}}}";
 
 #[test]
 fn subnets_come_from_the_pool_and_avoid_the_host() {
@@ -41,8 +41,9 @@ fn the_default_pool_has_room_for_hundreds_of_networks() {
 #[test]
 fn subnets_of_the_file_must_be_free_and_sound() {
     let mut world = World::new().with(STATIC);
-    let net =
-        |ipam: &str| format!("{{services: {{web: {{networks: {{x: }}}}}}, networks: {{x: {{ipam: [{{{ipam}}}]}}}}}}");
+    let net = |ipam: &str| {
+        format!("{{services: {{web: {{networks: {{x: }}}}}}, networks: {{x: {{ipam: {{config: [{{{ipam}}}]}}}}}}}}")
+    };
     let mut problems = String::new();
     for ipam in [
         "subnet: 10.5.0.128/25, gateway: null, ip_range: null",
@@ -67,8 +68,8 @@ fn subnets_of_the_file_must_be_free_and_sound() {
 #[test]
 fn ranges_and_gateways_of_the_file_are_used() {
     let mut world = World::new();
-    world.up("{services: {web: {networks: {x: }, replicas: 2}},
-          networks: {x: {ipam: [{subnet: 10.6.0.0/24, gateway: 10.6.0.9, ip_range: 10.6.0.8/29}]}}}");
+    world.up("{services: {web: {networks: {x: }, scale: 2}},
+          networks: {x: {ipam: {config: [{subnet: 10.6.0.0/24, gateway: 10.6.0.9, ip_range: 10.6.0.8/29}]}}}}");
     assert_eq!(world.address("app-web-1"), "10.6.0.8");
     assert_eq!(world.address("app-web-2"), "10.6.0.10");
     assert_eq!(world.observed.networks[0].spec.gateway.to_string(), "10.6.0.9");
@@ -76,16 +77,16 @@ fn ranges_and_gateways_of_the_file_are_used() {
 
 #[test]
 fn a_range_without_room_is_an_error() {
-    let yaml = "{services: {web: {networks: {x: }, replicas: 9}},
-        networks: {x: {ipam: [{subnet: 10.6.0.0/24, gateway: null, ip_range: 10.6.0.8/29}]}}}";
+    let yaml = "{services: {web: {networks: {x: }, scale: 9}},
+        networks: {x: {ipam: {config: [{subnet: 10.6.0.0/24, gateway: null, ip_range: 10.6.0.8/29}]}}}}";
     assert_snapshot!(World::new().up(yaml), @"error: network app_x has no free address left in 10.6.0.8/29");
 }
 
 #[test]
 fn static_addresses_are_reserved_before_others_choose() {
     let mut world = World::new();
-    world.up("{services: {a: {networks: {net: }}, b: {networks: {net: {addresses: {ipv4: 10.5.0.2}}}}},
-          networks: {net: {ipam: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}}");
+    world.up("{services: {a: {networks: {net: }}, b: {networks: {net: {ipv4_address: 10.5.0.2}}}},
+          networks: {net: {ipam: {config: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}}}");
     assert_eq!(world.address("app-b-1"), "10.5.0.2");
     assert_eq!(world.address("app-a-1"), "10.5.0.3");
 }
@@ -93,12 +94,12 @@ fn static_addresses_are_reserved_before_others_choose() {
 #[test]
 fn static_addresses_outside_or_twice_are_errors() {
     let mut world = World::new();
-    let yaml = "{services: {a: {networks: {net: {addresses: {ipv4: 10.5.0.2}}}},
-          b: {networks: {net: {addresses: {ipv4: 10.5.0.2}}}},
-          c: {networks: {net: {addresses: {ipv4: 10.9.0.2}}}},
-          d: {replicas: 2, networks: {net: {addresses: {ipv4: 10.5.0.4}}}},
-          e: {networks: {net: {addresses: {ipv4: 10.5.0.1}}}}},
-          networks: {net: {ipam: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}}";
+    let yaml = "{services: {a: {networks: {net: {ipv4_address: 10.5.0.2}}},
+          b: {networks: {net: {ipv4_address: 10.5.0.2}}},
+          c: {networks: {net: {ipv4_address: 10.9.0.2}}},
+          d: {scale: 2, networks: {net: {ipv4_address: 10.5.0.4}}},
+          e: {networks: {net: {ipv4_address: 10.5.0.1}}}},
+          networks: {net: {ipam: {config: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}}}";
     assert_snapshot!(world.up(yaml), @r"
     error: address 10.5.0.2 of service b on network app_net is taken by app-a-1
     error: address 10.9.0.2 of service c is not in subnet 10.5.0.0/24 of network app_net
@@ -109,11 +110,11 @@ fn static_addresses_outside_or_twice_are_errors() {
 
 #[test]
 fn who_has_a_static_address_by_chance_gives_it_up() {
-    let net = "networks: {net: {ipam: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}";
+    let net = "networks: {net: {ipam: {config: [{subnet: 10.5.0.0/24, gateway: null, ip_range: null}]}}}";
     let mut world = World::new().with(&format!("{{services: {{a: {{networks: {{net: }}}}}}, {net}}}"));
     assert_eq!(world.address("app-a-1"), "10.5.0.2");
     let yaml = format!(
-        "{{services: {{a: {{networks: {{net: }}}}, b: {{networks: {{net: {{addresses: {{ipv4: 10.5.0.2}}}}}}}}}}, {net}}}"
+        "{{services: {{a: {{networks: {{net: }}}}, b: {{networks: {{net: {{ipv4_address: 10.5.0.2}}}}}}}}, {net}}}"
     );
     assert_snapshot!(world.up(&yaml), @r"
     [] -> #1 a/1 stop-container (its address is needed by b)
@@ -131,9 +132,9 @@ fn who_has_a_static_address_by_chance_gives_it_up() {
 fn static_addresses_can_be_swapped() {
     let yaml = |a, b| {
         format!(
-            "{{services: {{a: {{networks: {{net: {{addresses: {{ipv4: 10.5.0.{a}}}}}}}}},
-              b: {{networks: {{net: {{addresses: {{ipv4: 10.5.0.{b}}}}}}}}}}},
-              networks: {{net: {{ipam: [{{subnet: 10.5.0.0/24, gateway: null, ip_range: null}}]}}}}}}"
+            "{{services: {{a: {{networks: {{net: {{ipv4_address: 10.5.0.{a}}}}}}},
+              b: {{networks: {{net: {{ipv4_address: 10.5.0.{b}}}}}}}}},
+              networks: {{net: {{ipam: {{config: [{{subnet: 10.5.0.0/24, gateway: null, ip_range: null}}]}}}}}}}}"
         )
     };
     let mut world = World::new().with(&yaml(2, 3));
@@ -156,7 +157,7 @@ fn a_changed_network_is_made_anew_with_its_containers() {
     ");
     assert_eq!(world.address("app-web-1"), before);
     let yaml = "{services: {web: , other: {networks: {x: }}},
-        networks: {x: , default: {ipam: [{subnet: 10.9.0.0/24, gateway: null, ip_range: null}]}}}";
+        networks: {x: , default: {ipam: {config: [{subnet: 10.9.0.0/24, gateway: null, ip_range: null}]}}}}";
     world.up(yaml);
     assert_eq!(world.address("app-web-1"), "10.9.0.2");
 }
@@ -259,8 +260,8 @@ fn drivers_that_are_not_there_are_errors() {
 
 #[test]
 fn a_bridge_has_1023_ports() {
-    assert_snapshot!(World::new().up("services: {web: {replicas: 1024}}"), @"error: network app_default would have 1024 containers; a bridge has room for 1023");
-    let plan = World::new().plan("services: {web: {replicas: 1023}}");
+    assert_snapshot!(World::new().up("services: {web: {scale: 1024}}"), @"error: network app_default would have 1024 containers; a bridge has room for 1023");
+    let plan = World::new().plan("services: {web: {scale: 1023}}");
     assert!(plan.errors.is_empty());
 }
 
@@ -276,10 +277,10 @@ fn ports_that_two_containers_want_are_errors() {
     let range = port("{start: 8080, end: 8090}", "null", "tcp");
     let any = port("null", "null", "tcp");
     let yaml = format!(
-        "services: {{a: {{{one}}}, b: {{{local}}}, c: {{{udp}}}, d: {{{range}, replicas: 2}}, e: {{{any}, replicas: 2}}}}"
+        "services: {{a: {{{one}}}, b: {{{local}}}, c: {{{udp}}}, d: {{{range}, scale: 2}}, e: {{{any}, scale: 2}}}}"
     );
     assert_snapshot!(world.up(&yaml), @"error: port 127.0.0.1:8080/tcp of service b is published by container app-a-1 already");
-    assert_snapshot!(World::new().up(&format!("services: {{a: {{{one}, replicas: 2}}}}")), @"error: port 8080/tcp of service a is published by container app-a-1 already");
+    assert_snapshot!(World::new().up(&format!("services: {{a: {{{one}, scale: 2}}}}")), @"error: port 8080/tcp of service a is published by container app-a-1 already");
     // The container that is made anew gives its port to its successor.
     assert!(!world.up(&format!("services: {{a: {{{one}, tty: true}}}}")).contains("error"));
 }
@@ -294,7 +295,7 @@ fn container_names_are_unique_on_the_engine() {
     let mut problems = String::new();
     for yaml in [
         "services: {b: {container_name: mine}, c: {container_name: mine}}",
-        "services: {b: {container_name: mine, replicas: 2}}",
+        "services: {b: {container_name: mine, scale: 2}}",
         "services: {b: {container_name: app-c-1}, c: }",
     ] {
         problems += &world.would(yaml);
@@ -324,7 +325,7 @@ fn a_project_has_one_device_group() {
 
 #[test]
 fn names_of_links_fit() {
-    let mut world = World::new().with("services: {web: {replicas: 3}}");
+    let mut world = World::new().with("services: {web: {scale: 3}}");
     let network = &world.observed.networks[0].spec;
     assert_eq!(network.bridge, format!("br-{}", &network.id[..12]));
     let veth = world.spec("app-web-1").endpoints[0].veth.clone();
@@ -342,8 +343,8 @@ fn ipv6_addresses_go_with_the_ipv4_ones() {
 
 #[test]
 fn ipv6_addresses_of_the_file_are_used() {
-    let yaml = "{services: {web: {networks: {x: {addresses: {ipv6: 'fd00:5::10'}}}}},
-        networks: {x: {enable_ipv6: true, ipam: [{subnet: 'fd00:5::/64', gateway: 'fd00:5::9', ip_range: null}]}}}";
+    let yaml = "{services: {web: {networks: {x: {ipv6_address: 'fd00:5::10'}}}},
+        networks: {x: {enable_ipv6: true, ipam: {config: [{subnet: 'fd00:5::/64', gateway: 'fd00:5::9', ip_range: null}]}}}}";
     let mut world = World::new().with(yaml);
     let (subnet, gateway) = world.observed.networks[0].spec.ipv6.unwrap();
     assert_eq!((subnet.to_string(), gateway.to_string()), ("fd00:5::/64".into(), "fd00:5::9".into()));
@@ -385,7 +386,7 @@ fn a_network_has_the_mtu_of_the_file() {
 #[test]
 fn endpoints_are_ordered_by_priority_and_route_by_gw_priority() {
     let yaml = "{services: {web: {hostname: www, networks: {
-          a: {aliases: [one, web]}, b: {priority: 5}, c: {gw_priority: 1, mac_address: [2, 0, 0, 0, 0, 1]}, d: {gw_priority: 9}}}},
+          a: {aliases: [one, web]}, b: {priority: 5}, c: {gw_priority: 1, mac_address: '02:00:00:00:00:01'}, d: {gw_priority: 9}}}},
         networks: {a: , b: , c: , d: {internal: true}}}";
     let mut world = World::new().with(yaml);
     let shown: Vec<_> = world

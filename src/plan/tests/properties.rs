@@ -35,7 +35,7 @@ fn yaml(services: &[Random]) -> String {
         let network = match variant {
             0 => "networks: {a: }".to_owned(),
             1 => "networks: {a: , b: }".to_owned(),
-            2 if *replicas < 2 => format!("networks: {{a: {{addresses: {{ipv4: 10.77.0.{}}}}}}}", i + 2),
+            2 if *replicas < 2 => format!("networks: {{a: {{ipv4_address: 10.77.0.{}}}}}", i + 2),
             3 if i > 0 => format!("network_mode: {{service: s{}}}", i - 1),
             4 => "networks: {b: }, volumes: [{target: /d, read_only: false, kind: {type: volume, source: v, nocopy: false, subpath: null}}]".to_owned(),
             5 => "networks: {a: }, volumes: [{target: /d, read_only: false, kind: {type: volume, source: null, nocopy: false, subpath: null}}]".to_owned(),
@@ -47,9 +47,9 @@ fn yaml(services: &[Random]) -> String {
             Some((.., 3, _)) => 1.max(*replicas),
             _ => *replicas,
         };
-        text += &format!("s{i}: {{replicas: {replicas}, {probe}{network}, depends_on: {{{depends}}}}}, ");
+        text += &format!("s{i}: {{scale: {replicas}, {probe}{network}, depends_on: {{{depends}}}}}, ");
     }
-    text + "}, networks: {a: {ipam: [{subnet: 10.77.0.0/24, gateway: null, ip_range: null}]}, b: }, volumes: {v: }}"
+    text + "}, networks: {a: {ipam: {config: [{subnet: 10.77.0.0/24, gateway: null, ip_range: null}]}}, b: }, volumes: {v: }}"
 }
 
 proptest! {

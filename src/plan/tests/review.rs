@@ -121,8 +121,8 @@ fn data_that_goes_is_named() {
 
 #[test]
 fn fewer_replicas_a_stopped_service_and_a_changed_network() {
-    let mut world = World::new().with("services: {web: {replicas: 2}, job: }").exit("app-job-1", 1);
-    assert_snapshot!(told(&mut world, "{services: {web: {replicas: 1}, job: }, networks: {default: {internal: true}}}"), @r#"
+    let mut world = World::new().with("services: {web: {scale: 2}, job: }").exit("app-job-1", 1);
+    assert_snapshot!(told(&mut world, "{services: {web: {scale: 1}, job: }, networks: {default: {internal: true}}}"), @r#"
     Network app_default Recreate (network app_default changed)
       internal: None -> Some("true")
       stops app-web-1

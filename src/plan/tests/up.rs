@@ -83,7 +83,7 @@ fn an_optional_dependency_only_needs_to_have_ended() {
 
 #[test]
 fn all_replicas_are_waited_for() {
-    assert_snapshot!(World::new().up("services: {db: {replicas: 2}, web: {replicas: 2, depends_on: {db: }}}"), @r"
+    assert_snapshot!(World::new().up("services: {db: {scale: 2}, web: {scale: 2, depends_on: {db: }}}"), @r"
     [] -> #1 network app_default ensure-network (missing)
     [1] -> #2 db/1 create-container (missing)
     [1] -> #3 db/2 create-container (missing)
@@ -99,7 +99,7 @@ fn all_replicas_are_waited_for() {
 
 #[test]
 fn nobody_waits_for_a_service_without_replicas() {
-    assert_snapshot!(World::new().up("services: {db: {replicas: 0}, web: {depends_on: {db: {condition: service_healthy}}}}"), @r"
+    assert_snapshot!(World::new().up("services: {db: {scale: 0}, web: {depends_on: {db: {condition: service_healthy}}}}"), @r"
     [] -> #1 network app_default ensure-network (missing)
     [1] -> #2 web/1 create-container (missing)
     [2] -> #3 web/1 start-container (missing)

@@ -1,0 +1,69 @@
+//! Top-level volumes, configs, secrets and models. Which source each has is checked before.
+
+use std::path::{Path, PathBuf};
+
+use super::read::{flag, text, texts, texts_by_key};
+use crate::compose::model::{Config, ConfigSource, Model, Secret, SecretSource, Volume};
+use crate::compose::tree::Node;
+
+pub(super) fn volume(node: &Node, folder: &Path) -> Volume {
+    let mut driver_opts = texts_by_key(node, "driver_opts");
+    let bound = driver_opts.get("o").is_some_and(|o| o.split(',').any(|o| matches!(o, "bind" | "rbind")));
+    if let Some(device) = driver_opts.get_mut("device")
+        && bound
+    {
+        // Without a driver the reference prints it as it is written; it is one of the project all the same.
+        *device = folder.join(&*device).components().collect::<PathBuf>().display().to_string();
+    }
+    Volume {
+        name: text(node, "name").unwrap_or_default(),
+        external: flag(node, "external"),
+        driver: text(node, "driver"),
+        driver_opts,
+        labels: texts_by_key(node, "labels"),
+    }
+}
+
+pub(super) fn config(node: &Node) -> Config {
+    let content = || node.get("content").and_then(Node::as_text).map(str::to_owned);
+    let source = if let Some(path) = text(node, "file") {
+        ConfigSource::File(PathBuf::from(path))
+    } else if let Some(variable) = text(node, "environment") {
+        ConfigSource::Environment(variable)
+    } else {
+        content().map_or(ConfigSource::External, ConfigSource::Content)
+    };
+    Config {
+        name: text(node, "name").unwrap_or_default(),
+        source,
+        labels: texts_by_key(node, "labels"),
+        template_driver: text(node, "template_driver"),
+    }
+}
+
+pub(super) fn secret(node: &Node) -> Secret {
+    let source = if let Some(path) = text(node, "file") {
+        SecretSource::File(PathBuf::from(path))
+    } else if let Some(variable) = text(node, "environment") {
+        SecretSource::Environment(variable)
+    } else if let Some(driver) = text(node, "driver") {
+        SecretSource::Driver { driver, driver_opts: texts_by_key(node, "driver_opts") }
+    } else {
+        SecretSource::External
+    };
+    Secret {
+        name: text(node, "name").unwrap_or_default(),
+        source,
+        labels: texts_by_key(node, "labels"),
+        template_driver: text(node, "template_driver"),
+    }
+}
+
+pub(super) fn model(node: &Node) -> Model {
+    Model {
+        name: text(node, "name"),
+        model: text(node, "model").unwrap_or_default(),
+        context_size: node.get("context_size").and_then(Node::as_int).and_then(|size| u64::try_from(size).ok()),
+        runtime_flags: texts(node, "runtime_flags"),
+    }
+}
