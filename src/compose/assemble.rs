@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
 
 use super::canonical::{Context, canonical};
 use super::discover::{self, Input};
@@ -10,6 +11,7 @@ use super::environment::Environment;
 use super::interpolate::Interpolation;
 use super::merge::{merge, strip_resets};
 use super::paths::{self, Base};
+use super::provenance::{Trail, Via};
 use super::schema::{SERVICE, Shape, TOP};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::uses::Uses;
@@ -65,10 +67,12 @@ impl<'a> Assembly<'a> {
         self.annotated = self.diagnostics.len();
     }
 
-    /// Parses a file.
-    pub(crate) fn parse(&mut self, input: Input) -> Parsed {
+    /// Parses a file, the `order`-th of `total` that are merged.
+    pub(crate) fn parse(&mut self, input: Input, order: usize, total: usize) -> Parsed {
         self.files += 1;
-        let documents = parse::documents(&input.shown, input.bytes, &mut self.diagnostics);
+        let via = || vec![Arc::new(Via::File { order, total })];
+        let trail = self.options.provenance.then(|| Arc::new(Trail { via: via(), ..Trail::default() }));
+        let documents = parse::documents_with(&input.shown, input.bytes, trail, &mut self.diagnostics);
         Parsed { path: input.path, documents }
     }
 
@@ -179,6 +183,7 @@ impl<'a> Assembly<'a> {
             return;
         };
         let place = extends.get("service").and_then(|node| node.span.clone());
+        let at = place.clone();
         chain.push(link);
         let found = match extends.get("file") {
             Some(file) => self.foreign_service(services, file, &target, place, name, chain),
@@ -191,6 +196,8 @@ impl<'a> Assembly<'a> {
             service.as_map_mut().map(|map| map.insert("extends".to_owned(), extends));
             return;
         };
+        let file = extends.get("file").and_then(Node::as_text).map(str::to_owned);
+        below.all_came(Via::Extends { service: target, file, at });
         let above = std::mem::replace(service, Node::map());
         let (key, span, mark) = (above.key.clone(), above.span.clone(), above.mark);
         merge(&mut below, Node { mark: Mark::None, ..above }, &Shape::Object(&SERVICE));
@@ -226,7 +233,7 @@ impl<'a> Assembly<'a> {
         let text = file.as_text()?;
         let path = services.base.locate(text);
         let input = self.read(path.clone(), file)?;
-        let parsed = self.parse(input);
+        let parsed = self.parse(input, 0, 1);
         let folder = path.parent().unwrap_or(FilePath::new("/")).to_owned();
         let base = services.base.at(&folder);
         let mut known: Vec<String> = Vec::new();
@@ -276,7 +283,8 @@ impl<'a> Assembly<'a> {
     fn included(&mut self, item: &Node, base: &Base, environment: &Environment, chain: &[PathBuf]) -> Option<Node> {
         let mut files = Vec::new();
         let mut folder = None;
-        for node in item.get("path").and_then(Node::as_list)? {
+        let paths = item.get("path").and_then(Node::as_list)?;
+        for (order, node) in paths.iter().enumerate() {
             let path = base.locate(node.as_text()?);
             if chain.contains(&path) || chain.len() >= MAX_CHAIN {
                 let names: Vec<String> = chain.iter().chain([&path]).map(|p| self.shown(p)).collect();
@@ -286,7 +294,7 @@ impl<'a> Assembly<'a> {
             }
             folder = folder.or_else(|| path.parent().map(FilePath::to_owned));
             let input = self.read(path, node)?;
-            files.push(self.parse(input));
+            files.push(self.parse(input, order, paths.len()));
         }
         let own_folder = folder?;
         let given = item.get("project_directory").and_then(Node::as_text).map(|text| base.locate(text));
@@ -303,7 +311,9 @@ impl<'a> Assembly<'a> {
         };
         let mut inner = environment.clone();
         inner.add_below(discover::env_files(&env_files, self.options, environment, &mut self.diagnostics));
-        Some(self.model(files, &base.at(&folder), &inner, chain))
+        let mut model = self.model(files, &base.at(&folder), &inner, chain);
+        model.all_came(Via::Include { at: item.span.clone() });
+        Some(model)
     }
 
     /// Takes the resources of an included model; the same name for different things is a conflict.
@@ -321,8 +331,8 @@ impl<'a> Assembly<'a> {
             }
             let Some(existing) = existing.as_map_mut() else { continue };
             for (name, entry) in entries {
-                match existing.get(&name) {
-                    Some(own) if *own == entry => {}
+                match existing.get_mut(&name) {
+                    Some(own) if *own == entry => own.hide(entry),
                     Some(own) => {
                         let by = item.span.as_ref().map(Span::location).unwrap_or_default();
                         let message =

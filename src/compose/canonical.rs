@@ -134,12 +134,12 @@ pub(crate) fn dedupe(items: &mut Vec<Node>, twice: Twice) {
     if matches!(twice, Twice::Keep | Twice::Refuse) || items.len() < 2 {
         return;
     }
-    let mut places = std::collections::HashMap::new();
+    let mut places: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
     let mut kept: Vec<Node> = Vec::with_capacity(items.len());
     for item in items.drain(..) {
         match identity(&item) {
             Some(identity) => match places.get(&identity) {
-                Some(&at) => kept[at] = item,
+                Some(&at) => kept[at].replace(item),
                 None => {
                     places.insert(identity, kept.len());
                     kept.push(item);
@@ -160,6 +160,7 @@ fn to_text(node: &mut Node) {
 fn placed(mut items: Vec<Node>, at: &Node) -> Vec<Node> {
     for item in &mut items {
         item.span.clone_from(&at.span);
+        item.trail.clone_from(&at.trail);
     }
     items
 }
@@ -359,11 +360,19 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
                 };
                 item.value = value;
                 item.key.clone_from(&item.span);
-                map.insert(key, item);
+                put(&mut map, key, item);
             }
             node.value = Value::Map(map);
         }
         _ => cx.wrong(node, path, "a mapping or a list of KEY=VALUE"),
+    }
+}
+
+/// Inserts an entry that wins over one of the same name.
+pub(crate) fn put(map: &mut Map, key: String, node: Node) {
+    match map.get_mut(&key) {
+        Some(old) => old.replace(node),
+        None => drop(map.insert(key, node)),
     }
 }
 

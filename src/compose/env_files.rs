@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::Environment;
+use super::provenance::{Trail, Via};
 use super::tree::{Map, Node, Value};
 use super::{LoadOptions, discover, dotenv};
 use crate::diag::{Diagnostic, Source, Span};
@@ -42,7 +43,7 @@ impl EnvFiles<'_> {
                         let text = environment.get(key).or_else(|| own.get(key).and_then(Node::as_text));
                         text.map(str::to_owned)
                     };
-                    self.read(path, required, raw, &outside, &mut values);
+                    self.read(path, "env_file", required, raw, &outside, &mut values);
                 }
             }
             fold(service, "environment", values);
@@ -50,7 +51,7 @@ impl EnvFiles<'_> {
         if let Some(files) = service.get("label_file").cloned() {
             let mut values = Values::new();
             for path in files.as_list().unwrap_or_default() {
-                self.read(path, true, false, &|_| None, &mut values);
+                self.read(path, "label_file", true, false, &|_| None, &mut values);
             }
             fold(service, "labels", values);
         }
@@ -59,6 +60,7 @@ impl EnvFiles<'_> {
     fn read(
         &mut self,
         path: &Node,
+        attribute: &'static str,
         required: bool,
         raw: bool,
         outside: &dyn Fn(&str) -> Option<String>,
@@ -85,10 +87,20 @@ impl EnvFiles<'_> {
         let parsed = if raw { dotenv::parse_raw(&source.text, &lookup) } else { dotenv::parse(&source.text, &lookup) };
         match parsed {
             Ok(lines) => {
+                let via = || Arc::new(Trail { via: vec![Arc::new(Via::Lines { attribute })], ..Trail::default() });
+                let trail = self.options.provenance.then(via);
                 for (key, line) in lines {
                     let span = Span { source: source.clone(), start: line.at.start, end: line.at.end };
-                    let value = Node { key: Some(span.clone()), span: Some(span), ..Node::from(line.value) };
-                    values.insert(key, value);
+                    let value = Node {
+                        key: Some(span.clone()),
+                        span: Some(span),
+                        trail: trail.clone(),
+                        ..Node::from(line.value)
+                    };
+                    match values.get_mut(&key) {
+                        Some(old) => old.replace(value),
+                        None => drop(values.insert(key, value)),
+                    }
                 }
             }
             Err(error) => self.diagnostics.push(discover::dotenv_diagnostic(source, &error)),
@@ -113,6 +125,9 @@ fn fold(service: &mut Map, attribute: &str, values: Values) {
     }
     let Some(own) = own.as_map_mut() else { return };
     for (key, value) in values {
-        own.entry(key).or_insert(value);
+        match own.get_mut(&key) {
+            Some(own) => own.hide(value),
+            None => drop(own.insert(key, value)),
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! The order of the phases, written once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::assemble::Assembly;
 use super::env_files::EnvFiles;
 use super::environment::Environment;
 use super::paths::Base;
-use super::project_name::{project_name, with_name};
+use super::project_name::{self, project_name, with_name};
+use super::provenance::Provenance;
 use super::schema::{Shape, TOP};
 use super::tree::{Map, Node};
 use super::{LoadOptions, Loaded, bind, discover, finish, normalize, profiles, unsupported, validate};
@@ -22,7 +23,9 @@ pub fn load(options: &LoadOptions) -> Loaded {
     loaded.environment = world.environment.values();
     let mut assembly = Assembly::new(options, diagnostics);
     let mut world = world;
-    let files: Vec<_> = std::mem::take(&mut world.files).into_iter().map(|input| assembly.parse(input)).collect();
+    let total = world.files.len();
+    let inputs = std::mem::take(&mut world.files).into_iter().enumerate();
+    let files: Vec<_> = inputs.map(|(order, input)| assembly.parse(input, order, total)).collect();
     let paths: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
     let documents: Vec<Node> = files.iter().flat_map(|file| file.documents.iter()).map(top_only).collect();
     if files.is_empty() || documents.is_empty() {
@@ -60,7 +63,12 @@ pub fn load(options: &LoadOptions) -> Loaded {
             top.entry("services".to_owned()).or_insert_with(Node::map);
         }
         if options.interpolate || options.normalize {
-            top.insert("name".to_owned(), name.as_str().into());
+            let node = if options.provenance {
+                project_name::with_trail(&name, options, &world, &environment, top.shift_remove("name"))
+            } else {
+                name.as_str().into()
+            };
+            top.insert("name".to_owned(), node);
         }
     }
     if options.normalize {
@@ -80,16 +88,17 @@ pub fn load(options: &LoadOptions) -> Loaded {
     }
     let disabled = profiles::disable(&mut whole, options, &environment, &mut diagnostics);
     validate::references(&whole, &disabled, &mut diagnostics);
+    let mut env_files = EnvFiles {
+        folder: &world.folder,
+        options,
+        environment: &environment,
+        sources: HashMap::new(),
+        diagnostics: &mut diagnostics,
+    };
     if let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) {
-        let mut files = EnvFiles {
-            folder: &world.folder,
-            options,
-            environment: &environment,
-            sources: HashMap::new(),
-            diagnostics: &mut diagnostics,
-        };
-        services.values_mut().filter_map(Node::as_map_mut).for_each(|service| files.fold(service));
+        services.values_mut().filter_map(Node::as_map_mut).for_each(|service| env_files.fold(service));
     }
+    let explained = options.provenance.then(|| with_disabled(&whole, &disabled));
     loaded.service_spans = service_spans(&whole);
     loaded.dependency_spans = dependency_spans(&whole);
     loaded.unsupported = unsupported::unsupported(&whole);
@@ -109,8 +118,18 @@ pub fn load(options: &LoadOptions) -> Loaded {
     }
     uses.annotate(&mut diagnostics[annotated..]);
     uses.annotate(&mut loaded.unsupported);
+    loaded.provenance = explained.map(|(tree, disabled)| Provenance { tree, disabled, uses, environment });
     loaded.diagnostics = tidy(diagnostics);
     loaded
+}
+
+/// Returns the tree with the services that are off in it, and their names.
+fn with_disabled(whole: &Node, disabled: &Map) -> (Node, BTreeSet<String>) {
+    let mut tree = whole.clone();
+    if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
+        services.extend(disabled.iter().map(|(name, service)| (name.clone(), service.clone())));
+    }
+    (tree, disabled.keys().cloned().collect())
 }
 
 fn failed(diagnostics: &[Diagnostic]) -> bool {

@@ -1,6 +1,8 @@
 //! Phase: one tree over another (spec rows `merge-*`). Both are canonical, so the rules follow
 //! from the shapes; the few exceptions are named in the tables.
 
+use std::sync::Arc;
+
 use super::canonical::dedupe;
 use super::schema::{Merge, Object, Shape, Twice};
 use super::tree::{Map, Mark, Node, Value};
@@ -14,6 +16,14 @@ pub(crate) fn merge(base: &mut Node, over: Node, shape: &Shape) {
 pub(crate) fn strip_resets(node: &mut Node) {
     match &mut node.value {
         Value::Map(map) => {
+            if node.trail.is_some() && map.values().any(|value| value.mark == Mark::Reset) {
+                let removed: Vec<(String, Node)> = map
+                    .iter()
+                    .filter(|(_, value)| value.mark == Mark::Reset)
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect();
+                Arc::make_mut(node.trail.get_or_insert_default()).removed.extend(removed);
+            }
             map.retain(|_, value| value.mark != Mark::Reset);
             map.values_mut().for_each(strip_resets);
         }
@@ -27,21 +37,22 @@ pub(crate) fn strip_resets(node: &mut Node) {
 
 fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
     if base.is_null() || base.mark == Mark::Reset || over.mark != Mark::None || rule == Merge::Replace {
-        *base = over;
+        base.replace(over);
         return;
     }
     if over.is_null() {
         return;
     }
     let shape = long(shape);
+    if rule == Merge::Logging && different_drivers(base, &over) {
+        base.replace(over);
+        return;
+    }
+    if matches!(over.value, Value::Map(_) | Value::List(_)) {
+        base.take_trail(over.trail.clone());
+    }
     match (&mut base.value, over.value) {
-        (Value::Map(below), Value::Map(above)) => {
-            if rule == Merge::Logging && different_drivers(below, &above) {
-                *below = above;
-            } else {
-                merge_maps(below, above, shape);
-            }
-        }
+        (Value::Map(below), Value::Map(above)) => merge_maps(below, above, shape),
         (Value::List(below), Value::List(above)) => match *shape {
             _ if rule == Merge::Ipam => merge_pools(below, above, shape),
             Shape::Hosts => {
@@ -63,7 +74,7 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
             dedupe(&mut items, if matches!(shape, Shape::KeyValues(_)) { Twice::Once } else { twice(shape) });
             *below = Value::List(items);
         }
-        (_, value) => *base = Node { value, ..over },
+        (_, value) => base.replace(Node { value, ..over }),
     }
 }
 
@@ -88,15 +99,16 @@ fn key_value_list(value: &Value) -> Option<Vec<Node>> {
 
 fn merge_maps(below: &mut Map, above: Map, shape: &Shape) {
     for (key, node) in above {
-        let Some(old) = below.get_mut(&key).filter(|_| !key.starts_with("x-")) else {
+        let Some(old) = below.get_mut(&key) else {
             below.insert(key, node);
             continue;
         };
         match shape {
+            _ if key.starts_with("x-") => old.replace(node),
             Shape::Object(table) => merge_field(old, node, table, &key),
             Shape::Map(values) => merge_as(old, node, &values.shape, Merge::Shape),
             // A key without a value hides the one below: it is taken from the environment.
-            Shape::KeyValues(_) | Shape::Options => *old = node,
+            Shape::KeyValues(_) | Shape::Options => old.replace(node),
             _ => merge_as(old, node, &Shape::Any, Merge::Shape),
         }
     }
@@ -125,7 +137,7 @@ fn twice(shape: &Shape) -> Twice {
     }
 }
 
-fn different_drivers(below: &Map, above: &Map) -> bool {
+fn different_drivers(below: &Node, above: &Node) -> bool {
     match (below.get("driver"), above.get("driver")) {
         (Some(below), Some(above)) => below != above,
         _ => false,

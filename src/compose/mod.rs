@@ -29,6 +29,7 @@ mod discover;
 mod dotenv;
 mod env_files;
 pub mod environment;
+pub mod explain;
 mod finish;
 mod interpolate;
 mod load;
@@ -40,6 +41,7 @@ mod parse;
 mod paths;
 mod profiles;
 mod project_name;
+pub mod provenance;
 mod render;
 mod scalar;
 mod schema;
@@ -59,6 +61,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use crate::diag::{Diagnostic, Span};
+use provenance::Provenance;
 use tree::Node;
 
 pub use load::load;
@@ -92,6 +95,8 @@ pub struct LoadOptions {
     pub normalize: bool,
     /// Make paths absolute (`--no-path-resolution` turns it off).
     pub resolve_paths: bool,
+    /// Keep where every value comes from and what it wins over (`config explain`).
+    pub provenance: bool,
 }
 
 impl Default for LoadOptions {
@@ -109,6 +114,7 @@ impl Default for LoadOptions {
             interpolate: true,
             normalize: true,
             resolve_paths: true,
+            provenance: false,
         }
     }
 }
@@ -132,4 +138,7 @@ pub struct Loaded {
     pub service_spans: HashMap<String, Span>,
     /// The environment that variables were taken from (`config --environment`).
     pub environment: BTreeMap<String, String>,
+    /// Where values come from, where [`LoadOptions::provenance`] asks for it and there is a tree
+    /// at all; also when there are errors.
+    pub provenance: Option<Provenance>,
 }

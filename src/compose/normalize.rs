@@ -3,6 +3,7 @@
 
 use super::environment::Environment;
 use super::paths;
+use super::provenance::Via;
 use super::tree::{Map, Node, Value};
 
 /// Fills in defaults that do not depend on the project.
@@ -130,6 +131,7 @@ fn resolve(node: Option<&mut Node>, environment: &Environment, keep: bool) {
             for (key, value) in map.iter_mut().filter(|(_, value)| value.is_null()) {
                 if let Some(found) = environment.get(key) {
                     value.value = Value::Text(found.to_owned());
+                    value.came(Via::Variable(key.clone()));
                 }
             }
             if !keep {

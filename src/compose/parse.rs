@@ -8,6 +8,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::padding::{Offsets, Pad, Padding, in_brackets, tab_in_brackets};
+use super::provenance::{Trail, Via};
 use super::scalar;
 use super::tree::{Map, Mark, Node, Value};
 use crate::diag::{Diagnostic, Source, Span};
@@ -19,10 +20,21 @@ const MAX_DEPTH: usize = 100;
 /// Nodes that all aliases of a file together may stand for.
 const MAX_ALIASED: usize = 250_000;
 
-/// Returns the documents of a file. Empty documents are left out.
+/// Returns the documents of a file, without trails.
+#[cfg(test)]
+pub(crate) fn documents(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
+    documents_with(path, bytes, None, diagnostics)
+}
+
+/// Returns the documents of a file, every node with the trail. Empty documents are left out.
 ///
 /// After a mistake in the syntax nothing of that file is returned, as the rest would be guesswork.
-pub(crate) fn documents(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
+pub(crate) fn documents_with(
+    path: &Path,
+    bytes: Vec<u8>,
+    trail: Option<Arc<Trail>>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Node> {
     let Some(source) = source(path, bytes, diagnostics) else { return Vec::new() };
     let before = diagnostics.len();
     let mut padding = Padding::default();
@@ -35,6 +47,7 @@ pub(crate) fn documents(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagn
             anchors: HashMap::new(),
             aliased: 0,
             documents: Vec::new(),
+            trail: trail.clone(),
             diagnostics,
         };
         match reader.read(&text) {
@@ -99,6 +112,7 @@ struct Reader<'a> {
     anchors: HashMap<usize, Node>,
     aliased: usize,
     documents: Vec<Node>,
+    trail: Option<Arc<Trail>>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -213,7 +227,7 @@ impl Reader<'_> {
             _ if style == ScalarStyle::Plain => scalar::resolve(text),
             _ => Value::Text(text.to_owned()),
         };
-        Node { value, span: Some(span), key: None, mark: mark(tag) }
+        Node { value, span: Some(span), key: None, mark: mark(tag), trail: self.trail.clone() }
     }
 
     fn open(&mut self, content: Content, anchor: usize, start: Span, tag: Option<&Tag>) -> Result<(), Stop> {
@@ -237,7 +251,8 @@ impl Reader<'_> {
             }
         };
         let span = Span { end: end.max(frame.start.end), ..frame.start };
-        self.take(Node { value, span: Some(span), key: None, mark: frame.mark }, frame.anchor, false)
+        let trail = self.trail.clone();
+        self.take(Node { value, span: Some(span), key: None, mark: frame.mark, trail }, frame.anchor, false)
     }
 
     /// Puts a finished node where it belongs: as a key, a value, an item or a document.
@@ -295,8 +310,9 @@ impl Reader<'_> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(Diagnostic::error("this alias refers to a value that contains it", span).into());
         };
-        let node = node.clone();
+        let mut node = node.clone();
         self.count(&node)?;
+        node.all_came(Via::Alias { at: span });
         Ok(node)
     }
 
@@ -322,7 +338,10 @@ impl Reader<'_> {
             match source.value {
                 Value::Map(entries) => {
                     for (key, node) in entries {
-                        map.entry(key).or_insert(node);
+                        match map.get_mut(&key) {
+                            Some(own) => own.hide(node),
+                            None => drop(map.insert(key, node)),
+                        }
                     }
                 }
                 _ => {

@@ -1,14 +1,19 @@
 //! The project's name (spec row `project-name-precedence`).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::LoadOptions;
 use super::discover::World;
 use super::environment::{Environment, Set, Setting};
 use super::interpolate::Interpolation;
-use super::tree::{Node, Path};
+use super::provenance::Via;
+use super::tree::{Node, Path, Value};
 use super::uses::Uses;
 use crate::diag::Diagnostic;
+
+/// The variable that names a project, and that holds its name (spec row `project-name-var`).
+const NAME: &str = "COMPOSE_PROJECT_NAME";
 
 /// Returns the name: `-p`, `COMPOSE_PROJECT_NAME`, `name:` of the last file that has it, the folder.
 pub(crate) fn project_name(
@@ -17,8 +22,7 @@ pub(crate) fn project_name(
     documents: &[Node],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<String> {
-    let from_environment =
-        || world.environment.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()).map(str::to_owned);
+    let from_environment = || world.environment.get(NAME).filter(|n| !n.is_empty()).map(str::to_owned);
     if let Some(name) = options.project_name.clone().filter(|n| !n.is_empty()).or_else(from_environment) {
         if normalized(&name) != name {
             diagnostics.push(
@@ -70,6 +74,36 @@ pub(crate) fn project_name(
     Some(name)
 }
 
+/// Returns the project's name as a node whose trail tells what could have named it.
+///
+/// `written` is `name:` of the files, with what it hides.
+pub(crate) fn with_trail(
+    name: &str,
+    options: &LoadOptions,
+    world: &World,
+    environment: &Environment,
+    written: Option<Node>,
+) -> Node {
+    let node = |value: &str, via: Via| {
+        let mut node = Node::from(value);
+        node.trail_mut().via.push(Arc::new(via));
+        node
+    };
+    let mut candidates: Vec<Node> = Vec::new();
+    candidates.extend(options.project_name.as_deref().filter(|n| !n.is_empty()).map(|n| node(n, Via::Option("-p"))));
+    let given = environment.settings(NAME).into_iter().flat_map(|settings| settings.iter());
+    let given = given.filter(|setting| setting.set != Set::Project && !setting.value.is_empty()).count() > 0;
+    candidates.extend(given.then(|| node(name, Via::Variable(NAME.to_owned()))));
+    candidates.extend(written.filter(|node| node.as_text().is_some_and(|text| !text.is_empty())));
+    let folder = world.folder.file_name().map(|n| normalized(&n.to_string_lossy())).filter(|n| !n.is_empty());
+    candidates.extend(folder.map(|folder| node(&folder, Via::Folder)));
+    let mut candidates = candidates.into_iter();
+    let mut winner = candidates.next().unwrap_or_else(|| name.into());
+    winner.value = Value::Text(name.to_owned());
+    candidates.for_each(|loser| winner.hide(loser));
+    winner
+}
+
 /// Returns the text with only what a project's name may hold.
 fn normalized(text: &str) -> String {
     let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
@@ -79,8 +113,8 @@ fn normalized(text: &str) -> String {
 
 /// Returns the environment with the project's name in it (spec row `project-name-var`).
 pub(crate) fn with_name(mut environment: Environment, name: &str) -> Environment {
-    if environment.get("COMPOSE_PROJECT_NAME") != Some(name) {
-        environment.set("COMPOSE_PROJECT_NAME", Setting { value: name.to_owned(), set: Set::Project });
+    if environment.get(NAME) != Some(name) {
+        environment.set(NAME, Setting { value: name.to_owned(), set: Set::Project });
     }
     environment
 }

@@ -1,7 +1,10 @@
 //! The tree of nodes that every phase works on: YAML's data, each value with its place.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
+use super::provenance::Trail;
 use crate::diag::Span;
 
 /// A mapping, in the order of the file.
@@ -18,6 +21,8 @@ pub struct Node {
     pub key: Option<Span>,
     /// What it does to the value it is merged over.
     pub mark: Mark,
+    /// How it came to say this; only where that was asked for ([`super::provenance`]).
+    pub trail: Option<Arc<Trail>>,
 }
 
 /// `!reset` and `!override` (spec rows `merge-reset`, `merge-override`).
@@ -60,7 +65,7 @@ impl PartialEq for Node {
 
 impl From<Value> for Node {
     fn from(value: Value) -> Self {
-        Self { value, span: None, key: None, mark: Mark::None }
+        Self { value, span: None, key: None, mark: Mark::None, trail: None }
     }
 }
 
@@ -93,13 +98,22 @@ impl Node {
     pub fn placed_as(mut self, other: &Self) -> Self {
         self.span.clone_from(&other.span);
         self.key.clone_from(&other.key);
+        self.trail.clone_from(&other.trail);
+        self
+    }
+
+    /// Returns the node with the place of another, whose key is not its own.
+    #[must_use]
+    pub fn at(mut self, other: &Self) -> Self {
+        self.span.clone_from(&other.span);
+        self.trail.clone_from(&other.trail);
         self
     }
 
     /// Returns a node of the same place with another value.
     #[must_use]
     pub fn with(&self, value: Value) -> Self {
-        Self { value, span: self.span.clone(), key: self.key.clone(), mark: self.mark }
+        Self { value, span: self.span.clone(), key: self.key.clone(), mark: self.mark, trail: self.trail.clone() }
     }
 
     /// Returns the value of a key, where this is a mapping that has it and it is not null.

@@ -1,6 +1,7 @@
 //! Which variables made a text what it is, by the place of the text. A table beside the tree:
 //! only texts that hold variables are in it, and no phase has to carry it along.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,6 +14,29 @@ use crate::secrecy;
 const MAX_NOTES: usize = 4;
 /// Longest value in a note, in characters.
 const MAX_VALUE: usize = 60;
+
+/// How much of a variable's value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reveal {
+    /// All of it.
+    All,
+    /// What is not secret by its name or as a part of a URL.
+    Harmless,
+    /// None of it: it is the value of something secret.
+    Nothing,
+}
+
+impl Reveal {
+    /// Returns a value of a variable as it may be shown.
+    pub fn shown<'a>(self, name: &str, value: &'a str) -> Cow<'a, str> {
+        match self {
+            Self::All => value.into(),
+            Self::Harmless => secrecy::shown(name, value),
+            Self::Nothing if value.is_empty() => value.into(),
+            Self::Nothing => secrecy::HIDDEN.into(),
+        }
+    }
+}
 
 /// One variable in one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +63,8 @@ impl Use {
         if places.is_empty() { String::new() } else { format!(", over {}", places.join(", ")) }
     }
 
-    /// Returns how the variable came to its value, in words; a secret value is left out unless `reveal`.
-    pub fn describe(&self, reveal: bool) -> String {
+    /// Returns how the variable came to its value, in words.
+    pub fn describe(&self, reveal: Reveal) -> String {
         let name = &self.name;
         let Some(setting) = self.setting() else {
             return match self.outcome {
@@ -64,9 +88,9 @@ fn set(place: &str) -> String {
     if place.starts_with("in ") { format!("is set {place}") } else { format!("is {place}") }
 }
 
-/// Returns `NAME=value` on one line, the value shortened, or hidden where the name is secret.
-fn assignment(name: &str, value: &str, reveal: bool) -> String {
-    let value = if reveal { value.into() } else { secrecy::shown(name, value) };
+/// Returns `NAME=value` on one line, the value shortened.
+fn assignment(name: &str, value: &str, reveal: Reveal) -> String {
+    let value = reveal.shown(name, value);
     let mut shown = String::new();
     for c in value.chars().take(MAX_VALUE) {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
@@ -126,7 +150,7 @@ impl Uses {
     pub(crate) fn annotate(&self, diagnostics: &mut [Diagnostic]) {
         for diagnostic in diagnostics {
             let Some(span) = &diagnostic.span else { continue };
-            let notes = self.at(span).iter().take(MAX_NOTES).map(|used| used.describe(false));
+            let notes = self.at(span).iter().take(MAX_NOTES).map(|used| used.describe(Reveal::Harmless));
             diagnostic.notes.extend(notes);
         }
     }

@@ -151,3 +151,71 @@ fn a_file_comes_from_standard_input() {
     child.stdin.take().unwrap().write_all(b"services: {a: {image: one}}").unwrap();
     assert_eq!(child.wait_with_output().unwrap().stdout, b"one\n");
 }
+
+#[test]
+fn config_explain_tells_where_values_come_from() {
+    let env = TestEnv::new();
+    env.write(
+        "stack.yml",
+        "services:\n  web:\n    image: app:${TAG:-1}\n    environment:\n      DB_PASSWORD: hunter2\n      MODE: dev\n",
+    );
+    env.write("prod.yml", "services:\n  web:\n    environment:\n      MODE: prod\n");
+    env.write(".env", "TAG=2\n");
+    let told = env.run(&["config", "explain", "web.image"]).success();
+    assert!(told.contains("services.web.image: app:2") && told.contains("TAG=2 is set in .env:1"), "{told}");
+    // Options of the project stand before or behind the word.
+    for args in [
+        &["-f", "stack.yml", "-f", "prod.yml", "config", "explain", "services.web.environment.MODE"][..],
+        &["config", "-f", "stack.yml", "-f", "prod.yml", "explain", "services.web.environment.MODE"],
+        &["config", "explain", "-f", "stack.yml", "-f", "prod.yml", "web.environment.MODE"],
+    ] {
+        let told = env.run(args).success();
+        assert!(told.contains("prod.yml:4:13  override file") && told.contains("1. stack.yml:6:13  dev"), "{told}");
+    }
+    let told = env.run(&["config", "explain", "web"]).success();
+    assert!(told.contains("***") && !told.contains("hunter2"), "{told}");
+    let told = env.run(&["config", "explain", "web.environment.DB_PASSWORD", "--show-secrets"]).success();
+    assert!(told.contains("hunter2"), "{told}");
+    let told = env.run(&["config", "explain", "web.image", "--ansi", "always"]).success();
+    assert!(told.contains("\u{1b}["), "{told}");
+    let json = env.run(&["config", "explain", "web.image", "--format", "json"]).success();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let value = &json["values"][0];
+    assert_eq!((&value["value"], &value["origin"]["line"]), (&"app:2".into(), &3.into()));
+    assert_eq!(value["variables"][0]["settings"][0]["file"], ".env");
+    let said = env.run(&["config", "explain", "web.imgae"]).failure(1);
+    assert!(said.contains("did you mean `services.web.image`?"), "{said}");
+    let said = env.run(&["config", "--services", "explain", "web"]).failure(1);
+    assert!(said.contains("--services has no meaning for config explain"), "{said}");
+    let help = env.run(&["config", "explain", "--help"]).success();
+    assert!(help.contains("--show-secrets") && help.contains("PATH"), "{help}");
+}
+
+#[test]
+fn a_value_that_is_wrong_is_explained_all_the_same() {
+    let env = TestEnv::new();
+    env.write("stack.yml", "services:\n  web:\n    image: x\n    mem_limit: ${LIMIT}\n");
+    env.write(".env", "LIMIT=much\n");
+    let outcome = env.run(&["config", "explain", "web.mem_limit"]);
+    assert!(outcome.stdout.contains("LIMIT=much is set in .env:1"), "{outcome:?}");
+    let said = &outcome.stderr;
+    assert!(said.contains("\"much\" is not a size") && said.contains("note: LIMIT=much is set in .env:1"), "{said}");
+    assert_eq!(outcome.status, 1);
+}
+
+#[test]
+fn a_service_may_be_called_explain() {
+    let env = TestEnv::new();
+    env.write("stack.yml", "services:\n  explain: {image: one}\n  web: {image: two}\n");
+    for args in [&["config", "explain"][..], &["config", "--", "explain"]] {
+        let model = env.run(args).success();
+        assert!(model.contains("image: one") && !model.contains("image: two"), "{model}");
+    }
+    let model = env.run(&["config", "web", "explain"]).success();
+    assert!(model.contains("image: one") && model.contains("image: two"), "{model}");
+    let told = env.run(&["config", "explain", "explain.image"]).success();
+    assert!(told.starts_with("services.explain.image: one"), "{told}");
+    // A service that is called `help` is none of the commands.
+    env.write("stack.yml", "services: {help: {image: one}}\n");
+    assert!(env.run(&["config", "help"]).success().contains("image: one"));
+}

@@ -156,6 +156,7 @@ fn names(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>, value: impl Fn(
                 let mut entry = Node::from(value(name));
                 entry.span.clone_from(&item.span);
                 entry.key.clone_from(&item.span);
+                entry.trail.clone_from(&item.trail);
                 if map.insert(name.to_owned(), entry).is_some() {
                     cx.invalid(&item, &path.index(index), &format!("{name:?} is listed twice"), "remove one of them");
                 }
@@ -220,7 +221,7 @@ pub(crate) fn hosts(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     let mut add = |host: &str, addresses: &str, at: &Node| {
         for address in addresses.split(',') {
             let address = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
-            entries.push(Node { span: at.span.clone(), ..Node::from(format!("{host}={address}")) });
+            entries.push(Node::from(format!("{host}={address}")).at(at));
         }
     };
     match &node.value {

@@ -53,10 +53,12 @@ pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> 
 
 fn long(port: &Short, at: &Node) -> Node {
     let mut map = Map::new();
+    // What the text does not say has its place, but does not come from it.
+    let implied = |value: &str| Node { span: at.span.clone(), ..Node::from(value) };
+    map.insert("mode".to_owned(), implied("ingress"));
     let mut put = |key: &str, value: Value| {
-        map.insert(key.to_owned(), Node { span: at.span.clone(), ..Node::from(value) });
+        map.insert(key.to_owned(), Node::from(value).at(at));
     };
-    put("mode", Value::Text("ingress".to_owned()));
     if !port.host_ip.is_empty() {
         put("host_ip", Value::Text(port.host_ip.clone()));
     }
@@ -64,8 +66,12 @@ fn long(port: &Short, at: &Node) -> Node {
     if !port.published.is_empty() {
         put("published", Value::Text(port.published.clone()));
     }
-    put("protocol", Value::Text(port.protocol.clone()));
-    Node { span: at.span.clone(), ..Node::from(Value::Map(map)) }
+    if at.as_text().is_some_and(|text| text.contains('/')) {
+        put("protocol", Value::Text(port.protocol.clone()));
+    } else {
+        map.insert("protocol".to_owned(), implied(&port.protocol));
+    }
+    Node::from(Value::Map(map)).at(at)
 }
 
 /// Returns the ports that one short form stands for.

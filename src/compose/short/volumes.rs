@@ -32,7 +32,7 @@ fn parse(text: &str, at: &Node) -> Result<Map, String> {
         [source, target, options] => (source, target, options),
         _ => return Err(format!("too many colons in {text:?}")),
     };
-    let node = |value: Value| Node { span: at.span.clone(), ..Node::from(value) };
+    let node = |value: Value| Node::from(value).at(at);
     let text_node = |text: &str| node(Value::Text(text.to_owned()));
     let bind = is_path(source);
     let mut bind_options = Map::new();

@@ -1,10 +1,12 @@
 //! `stack config`.
 
+mod explain;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::cli::args::ProjectArgs;
 use crate::cli::context::{Context, print};
@@ -16,7 +18,12 @@ use crate::diag::Severity;
 
 /// Check the files and print the model they result in.
 #[derive(Debug, Args)]
+#[command(disable_help_subcommand = true)]
 pub(crate) struct ConfigArgs {
+    // Compose has names of services here. Only the first word can be a command, and after `--`
+    // none is: a service that is called `explain` can still be named.
+    #[command(subcommand)]
+    command: Option<ConfigCommand>,
     /// Only these services and what they depend on.
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -63,11 +70,44 @@ pub(crate) struct ConfigArgs {
     pub(crate) project: ProjectArgs,
 }
 
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Explain(explain::ExplainArgs),
+}
+
+impl ConfigArgs {
+    /// Returns an option that makes no sense before `explain`, if there is one.
+    fn beside_explain(&self) -> Option<&'static str> {
+        let given = [
+            (self.quiet, "--quiet"),
+            (self.output.is_some(), "--output"),
+            (self.service_names, "--services"),
+            (self.volumes, "--volumes"),
+            (self.networks, "--networks"),
+            (self.images, "--images"),
+            (self.profiles, "--profiles"),
+            (self.environment, "--environment"),
+            (self.no_interpolate, "--no-interpolate"),
+            (self.no_normalize, "--no-normalize"),
+            (self.no_path_resolution, "--no-path-resolution"),
+        ];
+        given.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+}
+
 pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
+    match &args.command {
+        Some(ConfigCommand::Explain(explain)) => explain::run(context, args, explain),
+        None => print_model(context, args, &args.services),
+    }
+}
+
+/// Prints the model, or what of it is asked for; `services` narrows it.
+fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Result<()> {
     if args.no_consistency {
         context.ui.warn("--no-consistency has no effect: references are always checked");
     }
-    let mut options = project::load_options(&context.project, &args.services)?;
+    let mut options = project::load_options(&context.project, services)?;
     options.interpolate = !args.no_interpolate;
     options.normalize = !args.no_normalize;
     options.resolve_paths = !args.no_path_resolution;
@@ -82,7 +122,7 @@ pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
         project::refuse_cycles(&project, dependency_spans)?;
     }
     let service = tree.get("services");
-    for name in &args.services {
+    for name in services {
         if service.and_then(|s| s.get(name)).is_none() {
             return Err(Error::user(format!("no such service: {name}")));
         }
