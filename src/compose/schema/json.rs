@@ -238,8 +238,7 @@ impl Generator {
             }
             Convert::Gpus => any_of([json!({ "enum": ["all"] }), self.variable(), self.written(long)]),
             Convert::Ulimit => any_of([self.written(&Shape::Int), self.written(long)]),
-            // A boolean is understood, and told not to be written.
-            Convert::Restart => self.written(long),
+            Convert::Restart => any_of([json!({ "enum": [false] }), self.written(long)]),
             Convert::DeviceCount => {
                 any_of([matching(&any_case(&["all"]), "write a number, or all"), self.written(long)])
             }
