@@ -16,6 +16,7 @@
 //! | `GET /v1/containers/REF/shim` | | [`ShimAddress`], where `exec` and `attach` talk |
 //! | `GET /v1/images`, `GET /v1/images/REF` | | [`Vec<ImageSummary>`], Docker's image inspect |
 //! | `POST /v1/images/pull` | [`PullRequest`] | events |
+//! | `POST /v1/images/resolve` | [`ResolveRequest`] | events; a note for each reference: it, a blank, it with its digest |
 //! | `POST /v1/images/load` | [`LoadRequest`] | events; a note for each image, `Loaded image: REF` |
 //! | `POST /v1/images/import` | [`ImportRequest`] | events; one note, the image's id |
 //! | `DELETE /v1/images/REF` | | 200 or an error |
@@ -274,6 +275,13 @@ pub struct PullRequest {
     pub references: Vec<String>,
     /// Skip those that are there.
     pub missing_only: bool,
+}
+
+/// Ask registries which image exactly a reference means now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveRequest {
+    /// References as the user writes them.
+    pub references: Vec<String>,
 }
 
 /// Read images from an archive on this host.

@@ -157,6 +157,20 @@ pub(crate) enum Command {
     Daemon,
 }
 
+impl Command {
+    /// Tells whether what the command prints was asked for as JSON; then problems are JSON, too.
+    pub(crate) fn prints_json(&self) -> bool {
+        let format = match self {
+            Self::Config(args) => return args.prints_json(),
+            Self::Ps(args) => &args.format,
+            Self::Images(args) => &args.format,
+            Self::Ls(args) => &args.format,
+            _ => return false,
+        };
+        format == "json"
+    }
+}
+
 /// Parses a replica count, `web=3`.
 pub(crate) fn scale(text: &str) -> Result<(String, u32), String> {
     let (service, count) = text.split_once('=').ok_or("must be SERVICE=NUM, for example web=3")?;

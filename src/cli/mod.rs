@@ -38,7 +38,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(Command::Daemon) = cli.command {
         return crate::daemon::run();
     }
-    let ui = Ui::new(&cli.global, &Surroundings::of_process());
+    let mut ui = Ui::new(&cli.global, &Surroundings::of_process());
+    ui.problems_as_data |= cli.command.as_ref().is_some_and(Command::prints_json);
     if cli.global.no_ansi {
         ui.warn("--no-ansi is an old spelling of --ansi never");
     }

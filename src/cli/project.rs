@@ -76,8 +76,16 @@ pub(crate) fn load_options(args: &ProjectArgs, services: &[String]) -> Result<Lo
 /// Returns the project to run: shows warnings, also of what is not in force, and refuses
 /// dependency cycles and services that the file does not have.
 pub(crate) fn to_run(ui: &Ui, args: &ProjectArgs, services: &[String]) -> Result<Project> {
-    let loaded = compose::load(&load_options(args, services)?);
+    let options = load_options(args, services)?;
+    for variable in ["DOCKER_HOST", "DOCKER_CONTEXT"] {
+        // Spec row `envvar-legacy`.
+        if options.environment.get(variable).is_some_and(|value| !value.is_empty()) {
+            ui.warn(&format!("{variable} has no effect: containers run on this machine"));
+        }
+    }
+    let loaded = compose::load(&options);
     let project = accept(ui, &loaded.diagnostics, loaded.project)?;
+    accept(ui, &loaded.advice, Some(()))?;
     accept(ui, &loaded.unsupported, Some(()))?;
     refuse_cycles(&project, loaded.dependency_spans)?;
     let known: Vec<ServiceName> = project.services.keys().cloned().collect();

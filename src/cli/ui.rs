@@ -6,7 +6,7 @@ use super::args::GlobalArgs;
 use super::error::{Error, INTERRUPTED};
 use super::render;
 use super::render::style::Palette;
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Diagnostic;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) struct Ui {
     pub(crate) progress: Progress,
     /// Progress of pulls is left out.
     pub(crate) hide_pulls: bool,
+    /// Problems are told as data: a JSON object on a line of its own.
+    pub(crate) problems_as_data: bool,
 }
 
 /// What [`Ui::new`] looks at besides the options.
@@ -83,11 +85,15 @@ impl Ui {
             err: Palette::new(color(around.err_is_terminal)),
             progress,
             hide_pulls: false,
+            problems_as_data: progress == Progress::Json,
         }
     }
 
     /// Shows a warning.
     pub(crate) fn warn(&self, message: &str) {
+        if self.problems_as_data {
+            return self.diagnostics(&[Diagnostic::warning(message, None)]);
+        }
         self.say(&format!("{} {message}", self.err.yellow("warning:")));
     }
 
@@ -97,22 +103,22 @@ impl Ui {
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
-    /// Shows diagnostics with their excerpts.
+    /// Shows diagnostics with their excerpts, or as data.
     pub(crate) fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         if diagnostics.is_empty() {
             return;
         }
-        let text = render::diagnostics::draw(diagnostics, self.err.is_on(), terminal_size().0);
+        let text = match self.problems_as_data {
+            true => render::diagnostics::json_lines(diagnostics),
+            false => render::diagnostics::draw(diagnostics, self.err.is_on(), terminal_size().0),
+        };
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// Shows why the command failed.
     pub(crate) fn error(&self, error: &Error) {
-        if self.progress == Progress::Json {
-            for message in messages(error) {
-                self.say(&serde_json::json!({ "error": true, "message": message }).to_string());
-            }
-            return;
+        if self.problems_as_data {
+            return self.diagnostics(&problems(error));
         }
         let word = self.err.red("error:");
         let hint = |hint: &Option<String>| {
@@ -141,19 +147,14 @@ impl Ui {
     }
 }
 
-/// Returns the sentences of an error, without hints.
-fn messages(error: &Error) -> Vec<String> {
+/// Returns an error as diagnostics; those of files keep their places.
+fn problems(error: &Error) -> Vec<Diagnostic> {
+    let problem =
+        |message: &str, hint: &Option<String>| Diagnostic { help: hint.clone(), ..Diagnostic::error(message, None) };
     match error {
-        Error::Failed { message, .. } | Error::NotStarted { message, .. } => vec![message.clone()],
-        Error::Diagnostics(list) => list
-            .iter()
-            .filter(|d| d.severity == Severity::Error)
-            .map(|d| match &d.span {
-                Some(span) => format!("{}: {}", span.location(), d.message),
-                None => d.message.clone(),
-            })
-            .collect(),
-        Error::Failures(failures) => failures.iter().map(ToString::to_string).collect(),
+        Error::Failed { message, hint, .. } | Error::NotStarted { message, hint, .. } => vec![problem(message, hint)],
+        Error::Diagnostics(list) => list.clone(),
+        Error::Failures(failures) => failures.iter().map(|f| problem(&f.to_string(), &f.hint)).collect(),
         Error::Status(_) => Vec::new(),
     }
 }

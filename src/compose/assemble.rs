@@ -363,7 +363,11 @@ impl<'a> Assembly<'a> {
             Ok(bytes) => Some(Input { shown, path, bytes }),
             Err(error) => {
                 let message = format!("cannot read {}: {}", shown.display(), discover::reason(&error));
-                self.diagnostics.push(Diagnostic::error(message, named.span.clone()).label("named here"));
+                let diagnostic = Diagnostic::error(message, named.span.clone()).label("named here");
+                self.diagnostics.push(match discover::meant(&path, &error) {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic.help("paths start from the folder of the file that names them"),
+                });
                 None
             }
         }

@@ -4,7 +4,7 @@
 //! What is wrong stays in the tree as it is: later phases look at values through accessors
 //! that answer only for the right kind, so one mistake is reported once.
 
-use super::schema::{Bare, Field, Object, Shape, Twice, Values};
+use super::schema::{Bare, Field, Object, SERVICE, Shape, TOP, Twice, Values};
 use super::short::{self, Flow};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::{shellwords, units};
@@ -24,8 +24,16 @@ impl Context<'_> {
         if self.raw && node.as_text().is_some_and(|text| text.contains('$')) {
             return;
         }
-        let message = format!("`{path}` must be {expected}, not {}", node.kind());
-        self.diagnostics.push(Diagnostic::error(message, node.span.clone().or_else(|| node.key.clone())));
+        let kind = match node.value {
+            Value::Float(_) if expected.contains("whole number") => "a fraction",
+            _ => node.kind(),
+        };
+        let message = format!("`{path}` must be {expected}, not {kind}");
+        let diagnostic = Diagnostic::error(message, node.span.clone().or_else(|| node.key.clone()));
+        self.diagnostics.push(match other_form(node, expected) {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        });
     }
 
     /// Reports a value of the right kind that cannot be read.
@@ -43,6 +51,25 @@ impl Context<'_> {
     pub(crate) fn warn(&mut self, node: &Node, message: String, help: &str) {
         self.diagnostics.push(Diagnostic::warning(message, node.span.clone()).help(help));
     }
+}
+
+/// Returns how to write a value that is given in another form than the expected one.
+fn other_form(node: &Node, expected: &str) -> Option<String> {
+    let span = node.span.as_ref()?;
+    let written = span.source.text.get(span.start..span.end).unwrap_or_default().trim();
+    if node.as_list().is_some() || node.as_map().is_some() || written.contains('\n') {
+        return None;
+    }
+    let word =
+        written.find(':').filter(|&at| at > 0 && !written[..at].contains(|c: char| !(c == '_' || c.is_alphabetic())));
+    if let (true, Some(at)) = (expected.contains("mapping"), word) {
+        return Some(format!("write a space after the `:`, as in `{} {}`", &written[..=at], &written[at + 1..]));
+    }
+    if expected.contains("list") && !expected.contains("KEY=VALUE") && node.as_text().is_some() {
+        return Some(format!("write a list, also for one item: [{written}]"));
+    }
+    (expected == "a mapping")
+        .then(|| "a mapping is written as `key: value`, one on each line below its name".to_owned())
 }
 
 /// Brings a value into the canonical form of its shape.
@@ -86,7 +113,10 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
                 let item = Node { key: None, ..node.clone() };
                 node.value = Value::List(vec![item]);
             }
-            list(node, &Shape::Text, twice, path, cx);
+            match node.value {
+                Value::List(_) => list(node, &Shape::Text, twice, path, cx),
+                _ => cx.wrong(node, path, "a string or list"),
+            }
         }
         Shape::KeyValues(bare) => key_values(node, bare, path, cx),
         Shape::Options => options(node, path, cx),
@@ -96,7 +126,15 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
         Shape::Object(table) => object(node, table, path, cx),
         Shape::Short(convert, long) => {
             if convert.apply(node, path, cx) == Flow::Continue {
-                canonical(node, long, path, cx);
+                let fits = match long {
+                    Shape::Object(_) | Shape::Map(_) => node.as_map().is_some(),
+                    Shape::List(..) => node.as_list().is_some(),
+                    _ => true,
+                };
+                match convert.expected() {
+                    Some(expected) if !fits => cx.wrong(node, path, expected),
+                    _ => canonical(node, long, path, cx),
+                }
             }
         }
     }
@@ -271,6 +309,8 @@ fn mode(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
 
 fn command(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     let text = match &node.value {
+        // A variable may stand for several words.
+        Value::Text(_) if cx.raw => return,
         Value::Text(text) => text,
         Value::List(_) => return list(node, &Shape::Text, Twice::Keep, path, cx),
         _ => return cx.wrong(node, path, "a string or a list of strings"),
@@ -424,7 +464,7 @@ fn object(node: &mut Node, table: &Object, path: &Path<'_>, cx: &mut Context<'_>
                 let place = if matches!(table.name, "the file") { "the file".to_owned() } else { format!("`{path}`") };
                 let mut diagnostic =
                     Diagnostic::error(format!("{place} has no attribute `{key}`"), at).label("unknown");
-                if let Some(help) = suggestion(key, table) {
+                if let Some(help) = suggestion(key, value, table) {
                     diagnostic = diagnostic.help(help);
                 }
                 cx.diagnostics.push(diagnostic);
@@ -433,12 +473,26 @@ fn object(node: &mut Node, table: &Object, path: &Path<'_>, cx: &mut Context<'_>
     }
 }
 
-fn suggestion(key: &str, table: &Object) -> Option<String> {
+fn suggestion(key: &str, value: &Node, table: &Object) -> Option<String> {
+    let top = table.name == TOP.name;
+    let plural = |name: &str| key.strip_suffix('s') == Some(name);
+    if !top && TOP.field(key).is_some() && !table.fields.iter().any(|field| plural(field.name)) {
+        return Some(format!("`{key}` belongs to the top of the file, not into {}", table.name));
+    }
     if let Some(name) = nearest(key, table.fields.iter().map(|f: &Field| f.name)) {
         return Some(format!("did you mean `{name}`?"));
     }
-    if table.name == "the file" && super::schema::SERVICE.field(key).is_some() {
+    if top && SERVICE.field(key).is_some() {
         return Some(format!("`{key}` belongs into a service: services.NAME.{key}"));
+    }
+    if top && ["image", "build"].iter().any(|attribute| value.get(attribute).is_some()) {
+        return Some(format!("a service stands below `services:`: indent `{key}` and what belongs to it"));
+    }
+    // One level further down, where only one attribute has it.
+    let below = |field: &&Field| matches!(field.shape, Shape::Object(inner) if inner.field(key).is_some());
+    let mut fields = table.fields.iter().filter(below);
+    if let (Some(field), None) = (fields.next(), fields.next()) {
+        return Some(format!("did you mean `{}.{key}`?", field.name));
     }
     let names: Vec<&str> = table.fields.iter().map(|f| f.name).collect();
     (names.len() <= 12).then(|| format!("{} takes {}", table.name, quoted(&names)))

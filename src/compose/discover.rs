@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::environment::{Environment, Set, Setting};
 use super::{LoadOptions, dotenv, parse, paths};
-use crate::diag::{Diagnostic, Source, Span};
+use crate::diag::{Diagnostic, Source, Span, nearest};
 
 /// Names that are looked for, the first one found wins.
 const NAMES: [&str; 6] =
@@ -89,7 +89,11 @@ pub(crate) fn read(path: PathBuf, options: &LoadOptions, diagnostics: &mut Vec<D
         Ok(bytes) => Some(Input { shown, path, bytes }),
         Err(error) => {
             let message = format!("cannot read {}: {}", shown.display(), reason(&error));
-            diagnostics.push(Diagnostic::error(message, None));
+            let diagnostic = Diagnostic::error(message, None);
+            diagnostics.push(match meant(&path, &error) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic,
+            });
             None
         }
     }
@@ -117,9 +121,24 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
+/// Returns the name of a file beside one that is not there, where it was probably meant.
+pub(crate) fn meant(path: &Path, error: &io::Error) -> Option<String> {
+    if error.kind() != io::ErrorKind::NotFound {
+        return None;
+    }
+    let beside = fs::read_dir(path.parent()?).ok()?.take(10_000).filter_map(Result::ok);
+    let mut names: Vec<String> = beside.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
 /// Returns a path as the user would name it: relative within the folder of the command.
 pub(crate) fn shown(path: &Path, options: &LoadOptions) -> PathBuf {
-    path.strip_prefix(&options.cwd).map_or_else(|_| path.to_owned(), Path::to_owned)
+    match path.strip_prefix(&options.cwd) {
+        Ok(inside) if inside.as_os_str().is_empty() => PathBuf::from("."),
+        Ok(inside) => inside.to_owned(),
+        Err(_) => path.to_owned(),
+    }
 }
 
 /// Returns the variables of env files, later files over earlier ones; `outside` wins over all.
@@ -136,7 +155,11 @@ pub(crate) fn env_files(
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => {
                 let message = format!("cannot read the env file {}: {}", name.display(), reason(&error));
-                diagnostics.push(Diagnostic::error(message, None));
+                let diagnostic = Diagnostic::error(message, None);
+                diagnostics.push(match meant(path, &error) {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic,
+                });
                 continue;
             }
         };
@@ -160,7 +183,12 @@ pub(crate) fn dotenv_diagnostic(source: Arc<Source>, error: &dotenv::DotenvError
     let text = &source.text;
     let start = error.at.min(text.len());
     let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    Diagnostic::error(error.message.clone(), Span { source, start, end }).help("a line is NAME=value, or a # comment")
+    let help = if error.message.contains("unterminated") {
+        "close the quote; a value in quotes may go on over several lines"
+    } else {
+        "a line is NAME=value, or a # comment"
+    };
+    Diagnostic::error(error.message.clone(), Span { source, start, end }).help(help)
 }
 
 fn load_env(

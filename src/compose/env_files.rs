@@ -74,11 +74,11 @@ impl EnvFiles<'_> {
             Err(error) => {
                 let shown = discover::shown(&file, self.options);
                 let message = format!("cannot read the env file {}: {}", shown.display(), discover::reason(&error));
-                self.diagnostics.push(
-                    Diagnostic::error(message, path.span.clone())
-                        .label("named here")
-                        .help("create it, or say that it may be missing: {path: ..., required: false}"),
-                );
+                let diagnostic = Diagnostic::error(message, path.span.clone()).label("named here");
+                self.diagnostics.push(match discover::meant(&file, &error) {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic.help("create it, or say that it may be missing: {path: ..., required: false}"),
+                });
                 return;
             }
         };

@@ -10,7 +10,7 @@ use super::project_name::{self, project_name, with_name};
 use super::provenance::Provenance;
 use super::schema::{Shape, TOP};
 use super::tree::{Map, Node};
-use super::{LoadOptions, Loaded, bind, discover, finish, normalize, profiles, unsupported, validate};
+use super::{LoadOptions, Loaded, bind, discover, finish, lint, normalize, profiles, unsupported, validate};
 use crate::diag::{Diagnostic, Severity, Span};
 
 /// Returns the project that the options describe; never panics and never prints.
@@ -87,7 +87,12 @@ pub fn load(options: &LoadOptions) -> Loaded {
         normalize::without(&mut whole, &environment);
     }
     let disabled = profiles::disable(&mut whole, options, &environment, &mut diagnostics);
-    validate::references(&whole, &disabled, &mut diagnostics);
+    if options.consistency {
+        validate::references(&whole, &disabled, &mut diagnostics);
+    }
+    if !failed(&diagnostics) {
+        loaded.advice = tidy(lint::lint(&whole));
+    }
     let mut env_files = EnvFiles {
         folder: &world.folder,
         options,
@@ -96,7 +101,11 @@ pub fn load(options: &LoadOptions) -> Loaded {
         diagnostics: &mut diagnostics,
     };
     if let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) {
-        services.values_mut().filter_map(Node::as_map_mut).for_each(|service| env_files.fold(service));
+        for service in services.values_mut().filter_map(Node::as_map_mut) {
+            let kept = if options.resolve_environment { None } else { service.shift_remove("env_file") };
+            env_files.fold(service);
+            service.extend(kept.map(|files| ("env_file".to_owned(), files)));
+        }
     }
     let explained = options.provenance.then(|| with_disabled(&whole, &disabled));
     loaded.service_spans = service_spans(&whole);

@@ -14,6 +14,7 @@
 //! normalize  what a project implies
 //! profiles   services that are enabled
 //! validate   references
+//! lint       what is legal but surely a mistake
 //! env files
 //! bind       tree -> model
 //! finish     tree -> what `config` prints
@@ -32,6 +33,7 @@ pub mod environment;
 pub mod explain;
 mod finish;
 mod interpolate;
+mod lint;
 mod load;
 mod merge;
 pub mod model;
@@ -47,6 +49,7 @@ mod scalar;
 mod schema;
 mod shellwords;
 mod short;
+mod syntax;
 pub mod template;
 pub mod tree;
 mod units;
@@ -65,7 +68,7 @@ use provenance::Provenance;
 use tree::Node;
 
 pub use load::load;
-pub use render::{config_json, config_yaml, template_json};
+pub use render::{config_json, config_yaml, plain_yaml, template_json};
 pub use schema::{config_schema, file_schema};
 
 /// What to load and against which world; nothing is read from the process itself.
@@ -97,6 +100,11 @@ pub struct LoadOptions {
     pub resolve_paths: bool,
     /// Keep where every value comes from and what it wins over (`config explain`).
     pub provenance: bool,
+    /// Refuse references to what is not there (`--no-consistency` turns it off; then nothing but
+    /// the tree is of use).
+    pub consistency: bool,
+    /// Fold env files and variables of the shell into `environment` (`--no-env-resolution` turns it off).
+    pub resolve_environment: bool,
 }
 
 impl Default for LoadOptions {
@@ -115,6 +123,8 @@ impl Default for LoadOptions {
             normalize: true,
             resolve_paths: true,
             provenance: false,
+            consistency: true,
+            resolve_environment: true,
         }
     }
 }
@@ -132,6 +142,9 @@ pub struct Loaded {
     /// attributes that are not in force, and errors for what cannot run. With an error among
     /// them `project` is incomplete and must not be started.
     pub unsupported: Vec<Diagnostic>,
+    /// Warnings about what is legal but surely a mistake. Commands that check or run the project
+    /// show them; those that look at its containers do not.
+    pub advice: Vec<Diagnostic>,
     /// Places of `depends_on` (and implied) edges, by (service, dependency).
     pub dependency_spans: HashMap<(String, String), Span>,
     /// Places of the services' keys.

@@ -9,10 +9,11 @@
 //! ]
 //! ```
 //!
-//! below a service. Blanks at the start of such a line mean nothing, so they are added where the
+//! below a service, and a tab between a key's `:` and its value. Blanks at the start of such a line mean nothing, so they are added where the
 //! parser stumbles and it reads again.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// Bytes that may be read again for the sake of indentation, so that a hostile file stays cheap.
 const MAX_REREAD: usize = 32 << 20;
@@ -24,6 +25,8 @@ pub(crate) struct Padding {
     places: Vec<usize>,
     /// How many blanks at each of them.
     width: usize,
+    /// Byte offsets of tabs that are read as blanks.
+    tabs: BTreeSet<usize>,
     /// Bytes that were read again.
     reread: usize,
 }
@@ -62,7 +65,7 @@ impl Offsets {
 impl Padding {
     /// Returns the text to read, and where its characters are in the file.
     pub(crate) fn apply<'a>(&self, text: &'a str) -> (Cow<'a, str>, Offsets) {
-        if self.places.is_empty() && text.is_ascii() {
+        if self.places.is_empty() && self.tabs.is_empty() && text.is_ascii() {
             return (Cow::Borrowed(text), Offsets::Ascii);
         }
         let mut padded = String::with_capacity(text.len() + self.places.len() * self.width);
@@ -73,15 +76,24 @@ impl Padding {
                 padded.extend(std::iter::repeat_n(' ', self.width));
                 table.extend(std::iter::repeat_n(at as u32, self.width));
             }
-            padded.push(c);
+            padded.push(if self.tabs.contains(&at) { ' ' } else { c });
             table.push(at as u32);
         }
         table.push(text.len() as u32);
-        if self.places.is_empty() {
+        if self.places.is_empty() && self.tabs.is_empty() {
             (Cow::Borrowed(text), Offsets::Table(table))
         } else {
             (Cow::Owned(padded), Offsets::Table(table))
         }
+    }
+
+    /// Reads the tabs between a `:` and what begins at an offset as blanks; false where there are none.
+    pub(crate) fn untab(&mut self, text: &str, at: usize) -> bool {
+        self.reread += text.len();
+        let before = self.tabs.len();
+        let blanks = text.as_bytes()[..at].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        self.tabs.extend(at - blanks..at);
+        self.tabs.len() > before && self.reread <= MAX_REREAD
     }
 
     /// Adds blanks; false where they would not help.
@@ -173,10 +185,19 @@ mod tests {
         check("a:\n  b: [\n\tx,\n\ty\n\t]\n", r#"{"a":{"b":["x","y"]}}"#);
         check("a:\n  b: \"x\n\ty\"\n", r#"{"a":{"b":"x y"}}"#);
         check("a:\n  b: \"x\"# note\n", r#"{"a":{"b":"x"}}"#);
-        check("a:\n  b: 1\n\tc: 2\n", "invalid YAML: while scanning a plain scalar, found a tab");
+        check("a:\n  b: 1\n\tc: 2\n", "invalid YAML: a tab is used where YAML wants spaces");
         check("a:\n  b: 'it''s\nso'\n", r#"{"a":{"b":"it's so"}}"#);
-        check("a:\n  b: [\n  ]]\n", "invalid YAML: misplaced bracket");
-        check("a:\n  b: [x,\n", "invalid YAML: while parsing a node, did not find expected node content");
+        check("a:\n  b: [\n  ]]\n", "invalid YAML: this bracket closes nothing");
+        check("a:\n  b: [x,\n", "invalid YAML: this `[` is never closed");
+    }
+
+    #[test]
+    fn a_tab_separates_a_key_from_its_value() {
+        check(
+            "a:\tx\nb: \t\"q:\tr\"\nc: {d:\te,\tf: g}\nt: |\n  x:\ty\n",
+            r#"{"a":"x","b":"q:\tr","c":{"d":"e","f":"g"},"t":"x:\ty\n"}"#,
+        );
+        check("a:\tx: y\n", "invalid YAML: a `:` is not expected here");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::padding::{Offsets, Pad, Padding, in_brackets, tab_in_brackets};
 use super::provenance::{Trail, Via};
-use super::scalar;
 use super::tree::{Map, Mark, Node, Value};
+use super::{scalar, syntax};
 use crate::diag::{Diagnostic, Source, Span};
 
 /// Largest file that is read, in bytes.
@@ -56,7 +56,8 @@ pub(crate) fn documents_with(
             Err(Stop::Indentation { at, pad, .. }) if padding.add(&source.text, at, pad) => {
                 diagnostics.truncate(before);
             }
-            Err(Stop::Indentation { diagnostic, .. } | Stop::Mistake(diagnostic)) => {
+            Err(Stop::Tab { at, .. }) if padding.untab(&source.text, at) => diagnostics.truncate(before),
+            Err(Stop::Indentation { diagnostic, .. } | Stop::Tab { diagnostic, .. } | Stop::Mistake(diagnostic)) => {
                 diagnostics.push(*diagnostic);
                 return Vec::new();
             }
@@ -143,6 +144,8 @@ enum Stop {
     Mistake(Box<Diagnostic>),
     /// The parser wants a line further to the right than YAML in practice does.
     Indentation { at: usize, pad: Pad, diagnostic: Box<Diagnostic> },
+    /// The parser takes no tab between a key and its value.
+    Tab { at: usize, diagnostic: Box<Diagnostic> },
 }
 
 impl From<Diagnostic> for Stop {
@@ -160,7 +163,7 @@ impl Reader<'_> {
             let (event, span) = event.map_err(|error| {
                 let start = self.offsets.byte(error.marker().index()).min(text.len());
                 let span = Span { source: self.source.clone(), start, end: (start + 1).min(text.len()) };
-                let diagnostic = syntax_error(error.info(), span);
+                let diagnostic = self.syntax_error(error.info(), span);
                 let pad = match error.info() {
                     "invalid indentation"
                     | "invalid indentation in flow construct"
@@ -173,7 +176,9 @@ impl Reader<'_> {
                     "invalid indentation in quoted scalar" => Some(Pad::Quoted),
                     _ => None,
                 };
+                let tab = error.info() == "':' must be followed by a valid YAML whitespace";
                 match pad {
+                    None if tab => Stop::Tab { at: start, diagnostic: Box::new(diagnostic) },
                     Some(pad) => Stop::Indentation { at: start, pad, diagnostic: Box::new(diagnostic) },
                     None => diagnostic.into(),
                 }
@@ -327,6 +332,14 @@ impl Reader<'_> {
         Ok(())
     }
 
+    fn syntax_error(&self, info: &str, span: Span) -> Diagnostic {
+        if info == "recursion limit exceeded" {
+            return Diagnostic::error(format!("nested too deeply: more than {MAX_DEPTH} levels"), span);
+        }
+        let bracket = |frame: &&Frame| matches!(self.source.text.as_bytes().get(frame.start.start), Some(b'[' | b'{'));
+        syntax::explain(info, span, self.stack.iter().rfind(bracket).map(|frame| &frame.start))
+    }
+
     /// Adds what `<<` names to a mapping; keys that are there win, and earlier sources over later.
     fn merge(&mut self, map: &mut Map, merge: Node) {
         let key = merge.key.clone();
@@ -365,23 +378,6 @@ fn size(node: &Node) -> usize {
         Value::List(items) => items.iter().map(size).sum(),
         Value::Map(map) => map.values().map(size).sum(),
         _ => 0,
-    }
-}
-
-/// Returns a mistake in the syntax, in words that help.
-fn syntax_error(info: &str, span: Span) -> Diagnostic {
-    if info == "recursion limit exceeded" {
-        return Diagnostic::error(format!("nested too deeply: more than {MAX_DEPTH} levels"), span);
-    }
-    let diagnostic = Diagnostic::error(format!("invalid YAML: {info}"), span).label("here");
-    if info.contains("tabs") {
-        diagnostic.help("indent with spaces")
-    } else if info.contains("unknown anchor") {
-        diagnostic.help("an anchor `&name` has to stand before its alias `*name`, in the same document")
-    } else if info.contains("':'") || info.contains("mapping values") {
-        diagnostic.help("check the indentation, open brackets and quotes of this line and the one before")
-    } else {
-        diagnostic
     }
 }
 

@@ -54,8 +54,27 @@ pub fn substitute(text: &str, variables: &mut dyn Variables) -> Result<String, T
     expand(text, variables, 0)
 }
 
-/// Returns every variable that a text names, with its default where it has one.
-pub fn names(text: &str) -> Vec<(String, Option<String>)> {
+/// A variable as a text mentions it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention {
+    /// Its name.
+    pub name: String,
+    /// It must be set: `${NAME?message}`.
+    pub required: bool,
+    /// What stands in for it, as written: `${NAME-default}`. Empty for nothing.
+    pub default: String,
+    /// What stands there instead where it is set, as written: `${NAME+alternate}`. Empty for nothing.
+    pub alternate: String,
+}
+
+/// Returns every variable that a text mentions, also those in the defaults of others.
+pub fn mentions(text: &str) -> Vec<Mention> {
+    let mention = |name: &str| Mention {
+        name: name.to_owned(),
+        required: false,
+        default: String::new(),
+        alternate: String::new(),
+    };
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -66,15 +85,20 @@ pub fn names(text: &str) -> Vec<(String, Option<String>)> {
             if let Some(end) = closing(tail)
                 && let Some((name, operator, operand)) = braced(&tail[..end])
             {
-                let default = matches!(operator, "-" | ":-").then(|| operand.to_owned());
-                found.push((name.to_owned(), default));
-                found.extend(names(operand));
+                let operand_if = |sign| if operator.ends_with(sign) { operand.to_owned() } else { String::new() };
+                found.push(Mention {
+                    required: operator.ends_with('?'),
+                    default: operand_if('-'),
+                    alternate: operand_if('+'),
+                    ..mention(name)
+                });
+                found.extend(mentions(operand));
                 rest = &tail[end + 1..];
             }
         } else {
             let length = name_length(rest);
             if length > 0 {
-                found.push((rest[..length].to_owned(), None));
+                found.push(mention(&rest[..length]));
             }
             rest = &rest[length..];
         }
@@ -299,7 +323,17 @@ mod tests {
         let mut world = World::default();
         substitute("$X ${Y:-1} ${Z}", &mut world).unwrap();
         assert_eq!(world.unset, ["X", "Z"]);
-        let names = names("$A ${B:-$C} $$D ${E?m}");
-        assert_eq!(names.iter().map(|n| n.0.as_str()).collect::<Vec<_>>(), ["A", "B", "C", "E"]);
+    }
+
+    #[test]
+    fn a_text_mentions_variables() {
+        let shown = |m: Mention| format!("{} {} [{}] [{}]", m.name, m.required, m.default, m.alternate);
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(mentions(text).into_iter().map(shown).collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("$A $$D ${E?m} ${F:?}", &["A false [] []", "E true [] []", "F true [] []"]);
+        check("${B:-$C}", &["B false [$C] []", "C false [] []"]);
+        check("${B-x${C-y}z}", &["B false [x${C-y}z] []", "C false [y] []"]);
+        check("${B:+b} ${C+c} ${", &["B false [] [b]", "C false [] [c]"]);
     }
 }

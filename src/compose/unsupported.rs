@@ -79,6 +79,8 @@ impl Findings {
             // What everybody gets anyway.
             (_, Value::Map(map)) => map.is_empty(),
             (_, Value::List(items)) => items.is_empty(),
+            // The name of a service resolves to all of its replicas.
+            ("services.*.deploy.endpoint_mode", Value::Text(text)) => text == "dnsrr",
             ("services.*.isolation", Value::Text(text)) => text == "default",
             ("services.*.ipc" | "services.*.cgroup", Value::Text(text)) => text == "private",
             ("networks.*.enable_ipv4", value) => *value == Value::Bool(true),
@@ -89,6 +91,16 @@ impl Findings {
         }
         let entry = self.ignored.entry(path.to_owned()).or_insert_with(|| (why, node.key_or_span(), 0));
         entry.2 += 1;
+    }
+
+    /// Drivers for networks of several hosts or of hardware (spec row `net-driver-overlay`).
+    fn network_driver(&mut self, name: &str, network: &Node) {
+        let Some(node) = network.get("driver") else { return };
+        let driver = node.as_text().unwrap_or_default();
+        if !matches!(driver, "" | "default" | "bridge" | "host" | "none" | "null") {
+            let message = format!("the network driver {driver} is not in force: `{name}` is a bridge on this machine");
+            self.special.push(Diagnostic::warning(message, node.span.clone()));
+        }
     }
 
     /// Attributes of which only some values are in force.
@@ -199,6 +211,7 @@ impl Findings {
                 .filter_map(|(_, service)| service.get("networks").and_then(Node::as_map)?.get(name))
                 .collect();
             if !endpoints.is_empty() {
+                self.network_driver(name, network);
                 self.network(name, network, &endpoints);
             }
         }

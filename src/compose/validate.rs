@@ -2,7 +2,7 @@
 //! and resources (`references`; spec row `model-consistency`).
 
 use super::canonical::expected;
-use super::schema::{Field, Object, Shape, TOP, Twice};
+use super::schema::{Field, Object, SERVICE, Shape, TOP, Twice};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::units;
 use crate::diag::{Diagnostic, Span, nearest};
@@ -70,9 +70,15 @@ fn range(node: &Node, field: &Field, path: &Path<'_>, diagnostics: &mut Vec<Diag
     }
 }
 
+/// Returns true when a mapping has an unknown key that was meant as one of these: it was told already.
+fn misspelled(map: &Map, table: &Object, names: &[&str]) -> bool {
+    map.keys().any(|key| table.field(key).is_none() && nearest(key, names.iter().copied()).is_some())
+}
+
 fn missing(node: &Node, map: &Map, table: &Object, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
     for name in table.required {
-        if map.get(*name).is_none_or(Node::is_null) && !map.is_empty() || !map.contains_key(*name) {
+        let lacks = map.get(*name).is_none_or(Node::is_null) && !map.is_empty() || !map.contains_key(*name);
+        if lacks && !misspelled(map, table, &[name]) {
             let message = format!("`{path}` lacks `{name}`");
             let span = node.key_or_span().map(|span| first_line(&span));
             diagnostics.push(Diagnostic::error(message, span).help(format!("{} needs `{name}`", table.name)));
@@ -142,7 +148,10 @@ impl Checker<'_> {
         if let Some(image) = empty {
             let help = "name an image; a variable in it may not be set".to_owned();
             self.error(format!("the `image` of the service `{name}` is empty"), image.key_or_span(), help);
-        } else if !has("image") && !has("build") && !has("provider") && !has("extends") && service.as_map().is_some() {
+        } else if let Some(map) = service.as_map()
+            && !["image", "build", "provider", "extends"].into_iter().any(has)
+            && !misspelled(map, &SERVICE, &["image", "build"])
+        {
             let help = "give it an image: image: NAME[:TAG]".to_owned();
             self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
         }
@@ -240,6 +249,9 @@ impl Checker<'_> {
                 (Some("volume"), Some(volume)) if !self.volumes.contains_key(volume) => {
                     let help = nearest(volume, self.volumes.keys().map(String::as_str)).map_or_else(
                         || {
+                            if volume.contains('/') {
+                                return format!("a folder beside the file is written ./{volume}");
+                            }
                             format!(
                                 "define it at the top level: volumes: {{{volume}: }}; a folder is written ./{volume}"
                             )
@@ -438,7 +450,13 @@ impl Checker<'_> {
                     let message = format!("`{section}.{name}` has more than one source: {}", given.join(", "));
                     self.error(message, node.key_or_span(), "keep one of them".to_owned());
                 }
-                if !sources.is_empty() && given.is_empty() && !external && !map.contains_key("driver") {
+                let unknown = |key: &String| nearest(key, sources.iter().copied()).is_some();
+                if !sources.is_empty()
+                    && given.is_empty()
+                    && !external
+                    && !map.contains_key("driver")
+                    && !map.keys().any(unknown)
+                {
                     let message = format!("`{section}.{name}` has no source");
                     let help = format!("give it one of {}, or `external: true`", sources.join(", "));
                     self.error(message, node.key_or_span(), help);

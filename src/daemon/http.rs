@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use super::Daemon;
 use crate::api::{
-    ApiError, DownRequest, ImportRequest, LoadRequest, LogsRequest, PullRequest, ServicesRequest, UpRequest, VERSION,
-    Version,
+    ApiError, DownRequest, ImportRequest, LoadRequest, LogsRequest, PullRequest, ResolveRequest, ServicesRequest,
+    UpRequest, VERSION, Version,
 };
 use crate::event::{Event, Failure};
 use crate::ids::ProjectName;
@@ -44,6 +44,7 @@ pub(super) fn router(daemon: Arc<Daemon>) -> Router {
         .route("/v1/containers/{name}/shim", get(shim))
         .route("/v1/images", get(images))
         .route("/v1/images/pull", post(pull))
+        .route("/v1/images/resolve", post(resolve))
         .route("/v1/images/load", post(load))
         .route("/v1/images/import", post(import))
         // References hold slashes; they travel percent-encoded in one segment.
@@ -228,6 +229,10 @@ async fn remove_image(State(daemon): Shared, Path(reference): Path<String>) -> R
 
 async fn pull(State(daemon): Shared, Json(request): Json<PullRequest>) -> Response {
     operation(&Arc::clone(&daemon), |sink| async move { daemon.pull(request, sink).await })
+}
+
+async fn resolve(State(daemon): Shared, Json(request): Json<ResolveRequest>) -> Response {
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.resolve(request, sink).await })
 }
 
 async fn load(State(daemon): Shared, Json(request): Json<LoadRequest>) -> Response {

@@ -1,12 +1,16 @@
 //! Requests about images.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
 
 use super::Daemon;
 use super::http::Sink;
 use super::operations::{failed, failure};
 use super::state::Input;
-use crate::api::{ApiError, ImageSummary, ImportRequest, LoadRequest};
+use crate::api::{ApiError, ImageSummary, ImportRequest, LoadRequest, ResolveRequest};
 use crate::event::{Event, Failure};
 use crate::host::HostError;
 use crate::image::{Image, ImageError};
@@ -39,6 +43,35 @@ impl Daemon {
         let removed = self.parts.images.remove(reference, false, &in_use).map_err(api_error)?;
         let untagged = removed.untagged.iter().map(|name| format!("Untagged: {name}"));
         Ok(untagged.chain(removed.deleted.iter().map(|id| format!("Deleted: {id}"))).collect())
+    }
+
+    /// Asks registries for the digests of references; a note for each.
+    pub(super) async fn resolve(self: Arc<Self>, request: ResolveRequest, sink: Sink) -> Vec<Failure> {
+        let wanted: BTreeSet<String> = request.references.into_iter().collect();
+        let (images, runtime) = (self.parts.images.clone(), Handle::current());
+        // As pulls do: what talks to registries stays on one thread.
+        let work = move || {
+            let images = &images;
+            let questions = wanted.into_iter().map(|reference| async move {
+                let answer = images.resolve(&reference).await;
+                (answer, reference)
+            });
+            runtime.block_on(join_all(questions))
+        };
+        let answers = match tokio::task::spawn_blocking(work).await {
+            Ok(answers) => answers,
+            Err(died) => return vec![failed("resolve images", HostError::new(died))],
+        };
+        let mut failures = Vec::new();
+        for (answer, reference) in answers {
+            match answer {
+                Ok(exact) => {
+                    let _ = sink.send(Event::Note { message: format!("{reference} {exact}") });
+                }
+                Err(error) => failures.push(image_failure(&format!("resolve {reference}"), error)),
+            }
+        }
+        failures
     }
 
     /// Takes in the images of an archive that `docker save` or an OCI tool wrote.

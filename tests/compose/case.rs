@@ -173,7 +173,7 @@ impl Case {
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         let shown = format!("{}\n--- stdout\n{stdout}\n--- stderr\n{stderr}", output.status);
 
-        let told = unspaced(&stderr);
+        let told = unspaced(&readable(&stderr));
         let status = i32::from(!self.errors.is_empty());
         if output.status.code() != Some(status) || told.contains("panicked") {
             return Err(format!("the status should be {status}: {shown}"));
@@ -264,6 +264,22 @@ fn line(diagnostic: &Diagnostic) -> String {
     };
     let help = diagnostic.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
     format!("{place}{severity}: {}{help}", diagnostic.message)
+}
+
+/// Returns standard error with problems that are data as a person would read them.
+fn readable(stderr: &str) -> String {
+    let line = |line: &str| {
+        let Ok(Value::Object(problem)) = serde_json::from_str(line) else { return line.to_owned() };
+        let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let place = match problem.get("line") {
+            Some(line) => format!("[{}:{line}:{}]", text("file"), problem["column"]),
+            None => String::new(),
+        };
+        let notes = problem.get("notes").and_then(Value::as_array).into_iter().flatten();
+        let notes: String = notes.filter_map(Value::as_str).map(|note| format!(" note: {note}")).collect();
+        format!("{} {place} {} help: {}{notes}", text("message"), text("label"), text("help"))
+    };
+    stderr.lines().map(|text| line(text) + "\n").collect()
 }
 
 fn unspaced(text: &str) -> String {

@@ -46,7 +46,10 @@ fn what_is_mistyped_is_refused_with_a_suggestion() {
     let said = env.run(&["-p", "demo", "logs", "--since", "soon"]).failure(1);
     assert!(said.starts_with("error: --since: \"soon\" is neither a time"), "{said}");
     let said = env.run(&["-p", "demo", "--progress", "json", "ps", "--filter", "x"]).failure(1);
-    assert_eq!(said, "{\"error\":true,\"message\":\"arguments to --filter should be in form KEY=VAL\"}\n");
+    assert_eq!(
+        said,
+        "{\"error\":true,\"severity\":\"error\",\"message\":\"arguments to --filter should be in form KEY=VAL\"}\n"
+    );
 }
 
 #[test]

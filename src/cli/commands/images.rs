@@ -19,7 +19,7 @@ pub(crate) struct ImagesArgs {
     services: Vec<String>,
     /// table or json.
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
-    format: String,
+    pub(crate) format: String,
     /// Only the ids.
     #[arg(short = 'q', long)]
     quiet: bool,

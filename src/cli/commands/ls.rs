@@ -18,7 +18,7 @@ pub(crate) struct LsArgs {
     filter: Option<String>,
     /// table or json.
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
-    format: String,
+    pub(crate) format: String,
     /// Only the names.
     #[arg(short = 'q', long)]
     quiet: bool,

@@ -24,7 +24,7 @@ pub(crate) struct PsArgs {
     all: bool,
     /// table, or json (one object a line).
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = ["table", "json"])]
-    format: String,
+    pub(crate) format: String,
     /// Only the ids.
     #[arg(short = 'q', long)]
     quiet: bool,

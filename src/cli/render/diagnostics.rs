@@ -8,6 +8,7 @@ use miette::{
     SpanContents,
 };
 
+use super::excerpt::{self, Fitted};
 use super::style::Palette;
 use crate::diag::{Diagnostic, Severity, Span};
 
@@ -22,7 +23,7 @@ pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
     let mut out = String::new();
     for diagnostic in diagnostics {
         let mut drawn = String::new();
-        if handler.render_report(&mut drawn, &Drawn::new(diagnostic)).is_err() {
+        if handler.render_report(&mut drawn, &Drawn::new(diagnostic, width)).is_err() {
             // A place outside of its text: the message is what matters.
             let at = diagnostic.span.as_ref().map(|span| span.location() + ": ").unwrap_or_default();
             drawn = format!("  {at}{}\n", diagnostic.message);
@@ -38,11 +39,12 @@ pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
     out
 }
 
-/// Returns the diagnostics as a JSON array: `severity`, `message`, and where they are known
-/// `file`, `line`, `column`, `end_line`, `end_column` (from 1, in characters), `label`, `help`,
-/// `notes`.
-pub fn json(diagnostics: &[Diagnostic]) -> serde_json::Value {
-    diagnostics.iter().map(object).collect()
+/// Returns the diagnostics as JSON, an object a line: `severity` (`error` or `warning`) and
+/// `message`; with a place also `file`, `line`, `column`, `end_line`, `end_column` (from 1, in
+/// characters, the end exclusive); `label`, `help` and `notes` where there are some. Errors have
+/// `"error": true` as well, as the lines of Compose's `--progress json` do.
+pub fn json_lines(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(|diagnostic| format!("{}\n", object(diagnostic))).collect()
 }
 
 fn object(diagnostic: &Diagnostic) -> serde_json::Value {
@@ -52,6 +54,9 @@ fn object(diagnostic: &Diagnostic) -> serde_json::Value {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
+    if diagnostic.severity == Severity::Error {
+        put("error", true.into());
+    }
     put("severity", severity.into());
     put("message", diagnostic.message.as_str().into());
     if let Some(span) = &diagnostic.span {
@@ -86,14 +91,24 @@ struct Excerpt<'a> {
     name: String,
     text: Cow<'a, str>,
     span: SourceSpan,
+    /// Column of the place in its file, from 0, in characters.
+    column: usize,
 }
 
 impl<'a> Drawn<'a> {
-    fn new(diagnostic: &'a Diagnostic) -> Self {
+    fn new(diagnostic: &'a Diagnostic, width: usize) -> Self {
         let excerpt = diagnostic.span.as_ref().map(|span| {
             let text = harmless(&span.source.text);
             let (start, end) = first_line(&text, span);
-            Excerpt { name: span.source.path.display().to_string(), text, span: (start, end - start).into() }
+            let name = span.source.path.display().to_string();
+            let column = span.line_column().1 - 1;
+            // Numbers of lines and a frame stand before them.
+            match excerpt::fit(&text, start, end, width.clamp(40, 200) - 12) {
+                Some(Fitted { text, start, end }) => {
+                    Excerpt { name, text: Cow::Owned(text), span: (start, end - start).into(), column }
+                }
+                None => Excerpt { name, text, span: (start, end - start).into(), column },
+            }
         });
         Self { diagnostic, excerpt }
     }
@@ -166,7 +181,8 @@ impl SourceCode for Excerpt<'_> {
             inner.data(),
             *inner.span(),
             inner.line(),
-            inner.column(),
+            // The place alone is asked for to tell where it is; there bytes would be counted.
+            if before + after == 0 { self.column } else { inner.column() },
             inner.line_count(),
         )))
     }
@@ -236,8 +252,14 @@ mod tests {
     fn data_names_file_line_and_column() {
         let text = "a: 1\nbü: 2\n";
         let warning = Diagnostic::warning("m", at(text, "2")).help("h");
-        let nowhere = Diagnostic::error("m", None).label("l");
-        crate::schemas::check("diagnostics", &json(&[warning.clone(), nowhere]));
-        insta::assert_snapshot!(json(&[warning]).to_string(), @r#"[{"severity":"warning","message":"m","file":"stack.yml","line":2,"column":5,"end_line":2,"end_column":6,"help":"h"}]"#);
+        let error = Diagnostic::error("n", None).label("l");
+        let lines = json_lines(&[warning, error]);
+        for line in lines.lines() {
+            crate::schemas::check("diagnostics", &serde_json::from_str(line).unwrap());
+        }
+        insta::assert_snapshot!(lines, @r#"
+        {"severity":"warning","message":"m","file":"stack.yml","line":2,"column":5,"end_line":2,"end_column":6,"help":"h"}
+        {"error":true,"severity":"error","message":"n","label":"l"}
+        "#);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod diagnostics;
 pub(crate) mod duration;
+mod excerpt;
 pub(crate) mod explain;
 pub(crate) mod logs;
 pub(crate) mod plan;

@@ -8,12 +8,17 @@ const MINIMUM: usize = 10;
 
 /// Returns the table, a line feed after each row.
 pub(crate) fn draw(headers: &[&str], rows: &[Vec<String>]) -> String {
+    draw_wide(headers, rows, MINIMUM)
+}
+
+/// Returns the table with columns of another width at least.
+pub(crate) fn draw_wide(headers: &[&str], rows: &[Vec<String>], minimum: usize) -> String {
     let widths: Vec<usize> = headers
         .iter()
         .enumerate()
         .map(|(column, header)| {
             let widest = rows.iter().filter_map(|r| r.get(column)).map(|c| c.width()).max().unwrap_or(0);
-            (widest.max(header.width()) + GAP).max(MINIMUM)
+            (widest.max(header.width()) + GAP).max(minimum)
         })
         .collect();
     let mut text = String::new();

@@ -66,6 +66,19 @@ fn diagnose(text: &str) -> String {
     loaded.diagnostics.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns the same for several files.
+fn diagnose_files(files: &[(&str, &str)]) -> String {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    load_files(&files, |_| {}).diagnostics.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the same for what is legal but surely a mistake; nothing else may be wrong.
+fn advise(text: &str) -> String {
+    let loaded = load_files(&[("stack.yml", text.as_bytes())], |_| {});
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    loaded.advice.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Returns the same for what is only said when the project runs.
 fn diagnose_running(text: &str) -> String {
     let loaded = load_files(&[("stack.yml", text.as_bytes())], |_| {});

@@ -88,22 +88,68 @@ impl ImageStore {
         let lock = self.inner().pull_lock(&name);
         let _held = lock.lock().await;
         progress(PullProgress { layer: String::new(), downloaded: 0, total: None, phase: PullPhase::Resolving });
-        let endpoints = conf::endpoints(&self.inner().settings.registries, &reference)?;
-        let mut failures: Vec<ImageError> = Vec::new();
-        for endpoint in &endpoints {
-            match pull_from(self.inner(), &reference, endpoint, progress).await {
+        let mut asked = Asked::new(&self.inner().settings, &reference)?;
+        while let Some(endpoint) = asked.next() {
+            match pull_from(self.inner(), &reference, &endpoint, progress).await {
                 Ok(image) => return Ok(image),
-                Err(error) => {
-                    if endpoints.len() > 1 {
-                        tracing::info!(registry = endpoint.host, error = chain(&error), "a registry is passed over");
-                    }
-                    failures.push(error);
-                }
+                Err(error) => asked.failed(&endpoint, error),
             }
         }
-        // The last one asked is the registry itself, which the user named.
-        Err(failures.pop().unwrap_or_else(|| ImageError::Missing { reference: reference.familiar() }))
+        Err(asked.error(&reference))
     }
+
+    /// Returns a reference with the digest that its registry has for it now: of the index where
+    /// there is one. What has a digest already, or is a file, comes back as it is.
+    pub async fn resolve(&self, text: &str) -> Result<String, ImageError> {
+        let reference = match parse_source(text)? {
+            Source::Registry(reference) if reference.digest.is_none() => reference,
+            Source::Registry(reference) => return Ok(reference.to_string()),
+            Source::File(_) => return Ok(text.to_owned()),
+        };
+        let mut asked = Asked::new(&self.inner().settings, &reference)?;
+        while let Some(endpoint) = asked.next() {
+            match digest_at(&self.inner().settings, &reference, &endpoint).await {
+                Ok(digest) => return Ok(Reference { digest: Some(digest), ..reference }.to_string()),
+                Err(error) => asked.failed(&endpoint, error),
+            }
+        }
+        Err(asked.error(&reference))
+    }
+}
+
+/// Where an image is looked for: mirrors first, then the registry itself.
+struct Asked {
+    endpoints: std::vec::IntoIter<Endpoint>,
+    several: bool,
+    last: Option<ImageError>,
+}
+
+impl Asked {
+    fn new(settings: &Settings, reference: &Reference) -> Result<Self, ImageError> {
+        let endpoints = conf::endpoints(&settings.registries, reference)?;
+        Ok(Self { several: endpoints.len() > 1, endpoints: endpoints.into_iter(), last: None })
+    }
+
+    fn next(&mut self) -> Option<Endpoint> {
+        self.endpoints.next()
+    }
+
+    fn failed(&mut self, endpoint: &Endpoint, error: ImageError) {
+        if self.several {
+            tracing::info!(registry = endpoint.host, error = chain(&error), "a registry is passed over");
+        }
+        self.last = Some(error);
+    }
+
+    /// Returns what the last one said: that is the registry which the user named.
+    fn error(self, reference: &Reference) -> ImageError {
+        self.last.unwrap_or_else(|| ImageError::Missing { reference: reference.familiar() })
+    }
+}
+
+async fn digest_at(settings: &Settings, reference: &Reference, endpoint: &Endpoint) -> Result<Digest, ImageError> {
+    let session = Session::open(settings, reference, endpoint).await?;
+    session.manifest(&session.image).await.map(|(_, digest)| digest)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -46,11 +46,20 @@ async fn an_image_is_pulled_from_a_registry() {
     assert_eq!(*seen.lock().unwrap(), [PullPhase::Resolving, PullPhase::Exists, PullPhase::Exists]);
     let by_digest = format!("{}/team/app@{}", registry.address, again.manifest);
     assert_eq!(store.pull(&by_digest, &|_| {}).await.unwrap().id, again.id);
+    // What a name means can be asked without fetching anything.
+    let exact = format!("{name}@{}", again.manifest);
+    for text in [&name, &exact] {
+        assert_eq!(store.resolve(text).await.unwrap(), exact);
+    }
+    assert_eq!(store.resolve("oci:dir").await.unwrap(), "oci:dir");
     assert_eq!(world.leftovers(), [] as [String; 0]);
     let missing = |what: &str| format!("{}/{what}", registry.address);
     for what in ["team/app:none", "team/none:1"] {
-        let error = store.pull(&missing(what), &|_| {}).await.unwrap_err();
-        assert_eq!(text(&error), format!("{} was not found on {}", missing(what), registry.address));
+        for error in
+            [store.pull(&missing(what), &|_| {}).await.unwrap_err(), store.resolve(&missing(what)).await.unwrap_err()]
+        {
+            assert_eq!(text(&error), format!("{} was not found on {}", missing(what), registry.address));
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct ExplainArgs {
     path: Option<String>,
     /// text or json.
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
-    format: Option<String>,
+    pub(super) format: Option<String>,
     /// Show secret values as they are.
     #[arg(long)]
     show_secrets: bool,
@@ -59,7 +59,7 @@ pub(super) fn run(context: &Context, outer: &ConfigArgs, args: &ExplainArgs) -> 
             None => error,
         }
     });
-    let text = match (&explained, args.format.as_deref().unwrap_or(&outer.format)) {
+    let text = match (&explained, args.format.as_deref().or(outer.format.as_deref()).unwrap_or("text")) {
         (Err(_), _) => String::new(),
         (Ok(explained), "json") => serde_json::to_string_pretty(&render::explain::json(explained))? + "\n",
         (Ok(explained), _) => render::explain::text(explained, context.ui.out),

@@ -1,6 +1,8 @@
-//! `stack config`.
+//! `stack config`: the model that the files result in, or a list of what is in it.
 
+mod digests;
 mod explain;
+mod variables;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,9 +14,11 @@ use crate::cli::args::ProjectArgs;
 use crate::cli::context::{Context, print};
 use crate::cli::error::{Error, Result};
 use crate::cli::project;
+use crate::compose::model::Project;
 use crate::compose::tree::{Node, Value};
 use crate::compose::{self, Loaded};
-use crate::diag::Severity;
+use crate::diag::{self, Diagnostic, Severity};
+use crate::plan;
 
 /// Check the files and print the model they result in.
 #[derive(Debug, Args)]
@@ -27,9 +31,9 @@ pub(crate) struct ConfigArgs {
     /// Only these services and what they depend on.
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
-    /// yaml or json.
-    #[arg(long, value_name = "FORMAT", default_value = "yaml", value_parser = ["yaml", "json"])]
-    format: String,
+    /// yaml (the default) or json; --variables draws a table by default.
+    #[arg(long, value_name = "FORMAT", value_parser = ["yaml", "json", "table"], hide_possible_values = true)]
+    format: Option<String>,
     /// Only check: print nothing on success.
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -37,22 +41,31 @@ pub(crate) struct ConfigArgs {
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Print the names of the services.
-    #[arg(long = "services", group = "what")]
+    #[arg(long = "services")]
     service_names: bool,
     /// Print the names of the volumes.
-    #[arg(long, group = "what")]
+    #[arg(long)]
     volumes: bool,
     /// Print the names of the networks.
-    #[arg(long, group = "what")]
+    #[arg(long)]
     networks: bool,
-    /// Print the names of the images.
-    #[arg(long, group = "what")]
-    images: bool,
+    /// Print the names of the models.
+    #[arg(long)]
+    models: bool,
+    /// Print a service, or `*` for all, with the hash that tells whether its containers are up to date.
+    #[arg(long, value_name = "SERVICES")]
+    hash: Option<String>,
     /// Print the names of the profiles.
-    #[arg(long, group = "what")]
+    #[arg(long)]
     profiles: bool,
-    /// Print the variables that the files can use.
-    #[arg(long, group = "what")]
+    /// Print the names of the images.
+    #[arg(long)]
+    images: bool,
+    /// Print the variables that the files take, with what stands in for them.
+    #[arg(long)]
+    variables: bool,
+    /// Print the values that variables have.
+    #[arg(long)]
     environment: bool,
     /// Leave variables as they are written.
     #[arg(long)]
@@ -63,9 +76,18 @@ pub(crate) struct ConfigArgs {
     /// Leave relative paths as they are written.
     #[arg(long)]
     no_path_resolution: bool,
-    /// Accepted for Compose's sake: references between services are always checked.
-    #[arg(long, hide = true)]
+    /// Leave env files as they are, instead of folding them into the environment.
+    #[arg(long)]
+    no_env_resolution: bool,
+    /// Do not check that what is referred to is there; the result may be of no use.
+    #[arg(long)]
     no_consistency: bool,
+    /// Put the digests that registries have now behind the names of images.
+    #[arg(long)]
+    resolve_image_digests: bool,
+    /// Print a file of image names with digests, to be used as a second file: -f FILE -f LOCK.
+    #[arg(long)]
+    lock_image_digests: bool,
     #[command(flatten)]
     pub(crate) project: ProjectArgs,
 }
@@ -85,6 +107,13 @@ impl ConfigArgs {
             (self.volumes, "--volumes"),
             (self.networks, "--networks"),
             (self.images, "--images"),
+            (self.models, "--models"),
+            (self.hash.is_some(), "--hash"),
+            (self.variables, "--variables"),
+            (self.resolve_image_digests, "--resolve-image-digests"),
+            (self.lock_image_digests, "--lock-image-digests"),
+            (self.no_env_resolution, "--no-env-resolution"),
+            (self.no_consistency, "--no-consistency"),
             (self.profiles, "--profiles"),
             (self.environment, "--environment"),
             (self.no_interpolate, "--no-interpolate"),
@@ -102,46 +131,116 @@ pub(crate) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
     }
 }
 
+/// What is printed; of several that are asked for the first counts, as in Compose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Services,
+    Volumes,
+    Networks,
+    Models,
+    Hash,
+    Profiles,
+    Images,
+    Variables,
+    Environment,
+    Model,
+}
+
+impl ConfigArgs {
+    /// Tells whether what is printed is JSON.
+    pub(crate) fn prints_json(&self) -> bool {
+        let explain = self.command.as_ref().and_then(|ConfigCommand::Explain(explain)| explain.format.as_deref());
+        explain.or(self.format.as_deref()) == Some("json")
+    }
+
+    fn what(&self) -> What {
+        [
+            (self.service_names, What::Services),
+            (self.volumes, What::Volumes),
+            (self.networks, What::Networks),
+            (self.models, What::Models),
+            (self.hash.is_some(), What::Hash),
+            (self.profiles, What::Profiles),
+            (self.images, What::Images),
+            (self.variables, What::Variables),
+            (self.environment, What::Environment),
+        ]
+        .into_iter()
+        .find_map(|(asked, what)| asked.then_some(what))
+        .unwrap_or(What::Model)
+    }
+}
+
 /// Prints the model, or what of it is asked for; `services` narrows it.
 fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Result<()> {
-    if args.no_consistency {
-        context.ui.warn("--no-consistency has no effect: references are always checked");
+    let what = args.what();
+    let format = args.format.as_deref().unwrap_or(if what == What::Variables { "table" } else { "yaml" });
+    if format == "table" && what != What::Variables {
+        return Err(Error::user("--format table is for --variables").hint("use yaml or json"));
     }
-    let mut options = project::load_options(&context.project, services)?;
-    options.interpolate = !args.no_interpolate;
+    let interpolate = !args.no_interpolate && what != What::Variables;
+    let whole = matches!(what, What::Services | What::Volumes | What::Networks | What::Models | What::Hash);
+    let chosen = if whole || !interpolate { &[] } else { services };
+    if !interpolate && !services.is_empty() && !whole {
+        context.ui.warn("variables are left as they are written, so all services are printed, not only those named");
+    }
+    let mut options = project::load_options(&context.project, chosen)?;
+    options.interpolate = interpolate;
     options.normalize = !args.no_normalize;
     options.resolve_paths = !args.no_path_resolution;
-    if args.profiles {
+    options.consistency = !args.no_consistency;
+    // Names can be told also while an env file is missing.
+    options.resolve_environment = !args.no_env_resolution && (!whole || what == What::Hash);
+    if what == What::Profiles {
         // All of them are asked for, also those of services that are off.
         options.profiles = vec!["*".to_owned()];
     }
-    let Loaded { project, tree, diagnostics, unsupported, dependency_spans, environment, .. } = compose::load(&options);
-    let tree = project::accept(&context.ui, &diagnostics, tree)?;
+    let Loaded { project, tree, diagnostics, advice, unsupported, dependency_spans, environment, .. } =
+        compose::load(&options);
+    let mut tree = project::accept(&context.ui, &diagnostics, tree)?;
     // A model that cannot run lacks services: others would seem to wait for what is not there.
-    if let Some(project) = project.filter(|_| unsupported.iter().all(|d| d.severity != Severity::Error)) {
-        project::refuse_cycles(&project, dependency_spans)?;
+    let complete = unsupported.iter().all(|d| d.severity != Severity::Error);
+    if let (Some(project), true, true) = (&project, complete, options.consistency) {
+        project::refuse_cycles(project, dependency_spans)?;
     }
-    let service = tree.get("services");
-    for name in services {
-        if service.and_then(|s| s.get(name)).is_none() {
-            return Err(Error::user(format!("no such service: {name}")));
-        }
+    for name in chosen {
+        known(name, &tree)?;
+    }
+    // Lists are made for scripts; who asks for the model, or to check it, is told what seems wrong in it.
+    if what == What::Model {
+        context.ui.diagnostics(&advice);
     }
     if args.quiet {
         return Ok(());
     }
-    let text = match () {
-        () if args.service_names => lines(keys(service)),
-        () if args.volumes => lines(keys(tree.get("volumes"))),
-        () if args.networks => lines(keys(tree.get("networks"))),
-        () if args.profiles => lines(profiles(service)),
-        () if args.images => lines(images(&tree)),
-        () if args.environment => lines(environment.iter().map(|(k, v)| format!("{k}={v}"))),
-        () if args.format == "json" && args.no_interpolate => {
-            serde_json::to_string_pretty(&compose::template_json(&tree))? + "\n"
+    let service = tree.get("services");
+    let text = match what {
+        What::Services => lines(keys(service)),
+        What::Volumes => lines(keys(tree.get("volumes"))),
+        What::Networks => lines(keys(tree.get("networks"))),
+        What::Models => lines(models(&tree)),
+        What::Hash => hashes(args.hash.as_deref().unwrap_or_default(), &tree, project.as_ref(), &unsupported)?,
+        What::Profiles => lines(profiles(service)),
+        What::Images => lines(images(&tree)),
+        What::Variables => variables::variables(&tree, format)?,
+        What::Environment => lines(environment.iter().map(|(k, v)| format!("{k}={v}"))),
+        What::Model => {
+            if args.resolve_image_digests || args.lock_image_digests {
+                digests::resolve(context, &mut tree)?;
+            }
+            if args.lock_image_digests {
+                for name in digests::lock(&mut tree) {
+                    context.ui.warn(&format!(
+                        "the image of a pre_start hook of `{name}` is not locked: print the whole model with --resolve-image-digests"
+                    ));
+                }
+            }
+            match format {
+                "json" if !interpolate => serde_json::to_string_pretty(&compose::template_json(&tree))? + "\n",
+                "json" => serde_json::to_string_pretty(&compose::config_json(&tree))? + "\n",
+                _ => compose::config_yaml(&tree),
+            }
         }
-        () if args.format == "json" => serde_json::to_string_pretty(&compose::config_json(&tree))? + "\n",
-        () => compose::config_yaml(&tree),
     };
     match &args.output {
         Some(path) => {
@@ -149,6 +248,45 @@ fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Res
         }
         None => print(&text),
     }
+}
+
+/// Refuses the name of a service that the tree does not have.
+fn known(name: &str, tree: &Node) -> Result<()> {
+    let services = keys(tree.get("services"));
+    if services.contains(name) {
+        return Ok(());
+    }
+    let error = Error::user(format!("no such service: {name}"));
+    Err(match diag::nearest(name, services.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean \"{near}\"?")),
+        None => error,
+    })
+}
+
+/// Returns `SERVICE HASH` lines for services named in a list with commas, or for all (`*`). The
+/// hash is the one that containers carry; where it changes, `up` makes them anew.
+fn hashes(wanted: &str, tree: &Node, project: Option<&Project>, unsupported: &[Diagnostic]) -> Result<String> {
+    let names: BTreeSet<String> = match wanted {
+        "*" => keys(tree.get("services")),
+        list => list.split(',').map(str::to_owned).collect(),
+    };
+    let mut text = String::new();
+    for name in names {
+        known(&name, tree)?;
+        let Some(service) = project.and_then(|project| project.services.get(name.as_str())) else {
+            // It cannot run; why is told with the others that cannot.
+            return Err(Error::Diagnostics(unsupported.to_vec()));
+        };
+        let _ = writeln!(text, "{name} {}", plan::service_hash(service));
+    }
+    Ok(text)
+}
+
+/// Returns what is run of the models.
+fn models(tree: &Node) -> BTreeSet<String> {
+    let models = tree.get("models").and_then(Node::as_map);
+    let name = |model: &Node| model.get("model").and_then(Node::as_text).map(str::to_owned);
+    models.into_iter().flat_map(|models| models.values()).filter_map(name).collect()
 }
 
 fn keys(node: Option<&Node>) -> BTreeSet<String> {

@@ -1,6 +1,6 @@
 //! The canonical tree as JSON and YAML, keys in order.
 
-use serde::{Serialize, Serializer};
+mod yaml;
 
 use super::schema::{Object, Print, Shape, TOP};
 use super::tree::{Map, Node, Value};
@@ -18,7 +18,12 @@ pub fn template_json(tree: &Node) -> serde_json::Value {
 
 /// Returns the tree as `config` prints it.
 pub fn config_yaml(tree: &Node) -> String {
-    serde_yaml::to_string(&Yaml { node: tree, shape: &Shape::Object(&TOP) }).unwrap_or_default()
+    yaml::write(tree, &Shape::Object(&TOP))
+}
+
+/// Returns a tree that is no stack file as YAML.
+pub fn plain_yaml(tree: &Node) -> String {
+    yaml::write(tree, &Shape::Any)
 }
 
 fn json(node: &Node, shape: &Shape) -> serde_json::Value {
@@ -41,34 +46,6 @@ fn json(node: &Node, shape: &Shape) -> serde_json::Value {
                 .filter(|(key, node)| !hidden(key) && !zero(node))
                 .map(|(key, node)| (json_key(key, table), json(node, value_shape(shape, key))))
                 .collect()
-        }
-    }
-}
-
-/// A node on its way into YAML.
-struct Yaml<'a> {
-    node: &'a Node,
-    shape: &'a Shape,
-}
-
-impl Serialize for Yaml<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.node.value {
-            Value::Null => serializer.serialize_unit(),
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Int(number) => serializer.serialize_i64(*number),
-            Value::Float(number) => serializer.serialize_f64(*number),
-            Value::Text(text) => serializer.serialize_str(text),
-            Value::List(items) => {
-                let shape = item_shape(self.shape);
-                serializer.collect_seq(items.iter().map(|node| Yaml { node, shape }))
-            }
-            Value::Map(map) => {
-                let table = table(self.shape);
-                let entries = sorted(map, table).into_iter().filter(|(key, node)| !for_json(key, node, table));
-                serializer
-                    .collect_map(entries.map(|(key, node)| (key, Yaml { node, shape: value_shape(self.shape, key) })))
-            }
         }
     }
 }
