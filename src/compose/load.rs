@@ -136,6 +136,10 @@ pub fn load(options: &LoadOptions) -> Loaded {
 fn with_disabled(whole: &Node, disabled: &Map) -> (Node, BTreeSet<String>) {
     let mut tree = whole.clone();
     if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
+        // These have become variables and labels.
+        for service in services.values_mut().filter_map(Node::as_map_mut) {
+            service.retain(|key, _| !matches!(key.as_str(), "env_file" | "label_file"));
+        }
         services.extend(disabled.iter().map(|(name, service)| (name.clone(), service.clone())));
     }
     (tree, disabled.keys().cloned().collect())

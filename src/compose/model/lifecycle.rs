@@ -171,7 +171,7 @@ impl FromStr for PullPolicy {
             "daily" => Self::Every(DAY),
             "weekly" => Self::Every(DAY * 7),
             _ => {
-                let age = text.strip_prefix("every_").and_then(units::duration);
+                let age = text.strip_prefix("every_").and_then(units::age);
                 let what = "a pull policy: always, missing, never, build, daily, weekly or every_DURATION";
                 Self::Every(age.ok_or_else(|| UnitError::new(text, what))?)
             }
