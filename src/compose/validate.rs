@@ -162,7 +162,7 @@ impl Checker<'_> {
             let help = "name an image; a variable in it may not be set".to_owned();
             self.error(format!("the `image` of the service `{name}` is empty"), image.key_or_span(), help);
         }
-        self.pull_policy(name, service);
+        self.pull_policy(service);
         self.dependencies(name, service);
         self.networks(name, service);
         self.mounts(name, service);
@@ -174,7 +174,7 @@ impl Checker<'_> {
         self.watch(name, service);
     }
 
-    fn pull_policy(&mut self, name: &str, service: &Node) {
+    fn pull_policy(&mut self, service: &Node) {
         let Some(policy) = service.get("pull_policy") else { return };
         let Some(text) = policy.as_text() else { return };
         let every = text.strip_prefix("every_").is_some_and(|age| units::age(age).is_some());
@@ -183,11 +183,7 @@ impl Checker<'_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("one of {} or every_AGE", PULL_POLICIES.join(", ")),
             };
-            self.error(
-                format!("`services.{name}.pull_policy`: {text:?} is not a pull policy"),
-                policy.span.clone(),
-                help,
-            );
+            self.error(format!("{text:?} is not a pull policy"), policy.span.clone(), help);
         }
     }
 
