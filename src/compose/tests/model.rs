@@ -229,10 +229,6 @@ fn devices_and_files_that_cannot_be() {
     check("post_start: [{command: []}]", &["error: a `post_start` hook has no `command`"]);
     check("pre_start: [{image: x}]", &[]);
     check(
-        "pull_policy: every_day",
-        &["error: \"every_day\" is not a pull policy: always, missing, never, build, daily, weekly or every_DURATION"],
-    );
-    check(
         "volumes: [{type: bind, source: /x, target: /x, bind: {propagation: all}}]",
         &["error: \"all\" is not a propagation: private, rprivate, shared, rshared, slave, rslave"],
     );
