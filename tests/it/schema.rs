@@ -96,6 +96,8 @@ fn wrong_files_are_not() {
         ("a dependency that is named twice", "services: {a: {image: x, depends_on: [b, b]}}"),
         ("a test that begins with a program", "services: {a: {image: x, healthcheck: {test: [curl]}}}"),
         ("a mount of an unknown type", "services: {a: {image: x, volumes: [{type: floppy, target: /x}]}}"),
+        ("an unknown pull policy", "services: {a: {image: x, pull_policy: sometimes}}"),
+        ("a pull policy without an age", "services: {a: {image: x, pull_policy: every_day}}"),
         ("less than no containers", "services: {a: {image: x, scale: -1}}"),
         ("more than all CPUs", "services: {a: {image: x, cpu_percent: 101}}"),
         ("a mount without a type", "services: {a: {image: x, volumes: [{target: /x}]}}"),
