@@ -139,6 +139,21 @@ fn what_config_prints_is_valid() {
 }
 
 #[test]
+fn what_explain_prints_is_valid() {
+    let env = TestEnv::new();
+    env.write(
+        "stack.yml",
+        "services:\n  web:\n    image: 'x:${TAG:-1}'\n    environment: {TOKEN: '${SECRET}', A: b}\n    ports: ['80:80']\n",
+    );
+    env.write("b.yml", "services:\n  web:\n    image: y\n    environment: {A: c}\n");
+    env.write(".env", "SECRET=s\n");
+    for path in [&[][..], &["web.image"], &["web.environment"]] {
+        let args = [&["-f", "stack.yml", "-f", "b.yml", "config", "explain", "--format", "json"], path].concat();
+        check("explain", &serde_json::from_str(&env.run(&args).success()).unwrap());
+    }
+}
+
+#[test]
 fn what_commands_print_is_valid() {
     let env = TestEnv::new();
     check("version", &serde_json::from_str(&env.run(&["version", "--format", "json"]).success()).unwrap());
