@@ -96,6 +96,8 @@ fn wrong_files_are_not() {
         ("a dependency that is named twice", "services: {a: {image: x, depends_on: [b, b]}}"),
         ("a test that begins with a program", "services: {a: {image: x, healthcheck: {test: [curl]}}}"),
         ("a mount of an unknown type", "services: {a: {image: x, volumes: [{type: floppy, target: /x}]}}"),
+        ("an unknown pull policy", "services: {a: {image: x, pull_policy: sometimes}}"),
+        ("a pull policy without an age", "services: {a: {image: x, pull_policy: every_day}}"),
         ("less than no containers", "services: {a: {image: x, scale: -1}}"),
         ("more than all CPUs", "services: {a: {image: x, cpu_percent: 101}}"),
         ("a mount without a type", "services: {a: {image: x, volumes: [{target: /x}]}}"),
@@ -134,6 +136,21 @@ fn what_config_prints_is_valid() {
     // What is printed is a Compose file itself.
     let text = env.run(&["config"]).success();
     check("stack", &document(&text));
+}
+
+#[test]
+fn what_explain_prints_is_valid() {
+    let env = TestEnv::new();
+    env.write(
+        "stack.yml",
+        "services:\n  web:\n    image: 'x:${TAG:-1}'\n    environment: {TOKEN: '${SECRET}', A: b}\n    ports: ['80:80']\n",
+    );
+    env.write("b.yml", "services:\n  web:\n    image: y\n    environment: {A: c}\n");
+    env.write(".env", "SECRET=s\n");
+    for path in [&[][..], &["web.image"], &["web.environment"]] {
+        let args = [&["-f", "stack.yml", "-f", "b.yml", "config", "explain", "--format", "json"], path].concat();
+        check("explain", &serde_json::from_str(&env.run(&args).success()).unwrap());
+    }
 }
 
 #[test]

@@ -83,7 +83,10 @@ impl Generator {
     }
 
     fn field(&mut self, field: &'static Field) -> Value {
-        let mut schema = self.shape(&field.shape);
+        let mut schema = match field.text {
+            Some((pattern, help)) if self.form == Form::Written => matching(pattern, help),
+            _ => self.shape(&field.shape),
+        };
         if field.null {
             schema = any_of([schema, json!({ "type": "null" })]);
         }

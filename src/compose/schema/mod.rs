@@ -146,6 +146,8 @@ pub(crate) struct Field {
     pub(crate) force: Force,
     /// The least and the greatest number that it can be.
     pub(crate) within: Option<(i64, i64)>,
+    /// A pattern of the text that it can be, and what to write; validation looks at it by other means.
+    text: Option<(&'static str, &'static str)>,
     /// Texts that are worth proposing; for editors.
     examples: &'static [&'static str],
     /// There is a better way.
@@ -220,6 +222,7 @@ const fn field(name: &'static str, shape: Shape) -> Field {
         path: PathRule::No,
         force: Force::Yes,
         within: None,
+        text: None,
         examples: &[],
         deprecated: false,
     }
@@ -275,6 +278,11 @@ impl Field {
 
     const fn within(mut self, least: i64, most: i64) -> Self {
         self.within = Some((least, most));
+        self
+    }
+
+    const fn matches(mut self, pattern: &'static str, help: &'static str) -> Self {
+        self.text = Some((pattern, help));
         self
     }
 

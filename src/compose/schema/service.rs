@@ -182,7 +182,12 @@ pub(crate) static SERVICE: Object = Object {
         field("attach", Shape::Bool).given(),
         /// When the image is pulled: `always`, `never`, `missing`, `build`, `daily`, `weekly` or `every_DURATION`.
         /// Default: `missing`.
-        field("pull_policy", Shape::Text).such_as(&["always", "never", "missing", "build", "daily", "weekly", "every_12h"]),
+        field("pull_policy", Shape::Text)
+            .matches(
+                "^(always|never|missing|if_not_present|build|refresh|daily|weekly|every_([0-9]+[wdhms])+)?$",
+                "write always, never, missing, build, refresh, daily, weekly or every_AGE, as in every_12h",
+            )
+            .such_as(&["always", "never", "missing", "build", "daily", "weekly", "every_12h"]),
         /// Age from which an image is pulled again where `pull_policy` is `refresh`, as `12h`.
         field("pull_refresh_after", Shape::Duration).unused(NOT_YET),
         /// Hardware address of the container in its first network. Default: made from its address.
