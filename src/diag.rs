@@ -2,18 +2,59 @@
 //!
 //! Phases return values and a list of [`Diagnostic`]s; nobody stops at the first mistake.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+/// Longest message or advice, in bytes: what a hostile file puts into one stays readable.
+const MAX_MESSAGE: usize = 2000;
+
 /// A text that was read, kept so that excerpts can be shown.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Source {
     /// The file as the user would name it; `-` for standard input.
     pub path: PathBuf,
     /// The whole text.
     pub text: String,
+    /// Byte offsets at which lines begin; made when first asked for.
+    lines: OnceLock<Box<[u32]>>,
+}
+
+impl Source {
+    /// Returns a text with the name that is shown for it.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into(), lines: OnceLock::new() }
+    }
+
+    /// Returns the line, from 0, that a byte offset lies in.
+    pub fn line_of(&self, at: usize) -> usize {
+        self.lines().partition_point(|&start| start as usize <= at) - 1
+    }
+
+    /// Returns the byte offset at which a line, from 0, begins; the end of the text for lines behind the last.
+    pub fn line_start(&self, line: usize) -> usize {
+        self.lines().get(line).map_or(self.text.len(), |&start| start as usize)
+    }
+
+    fn lines(&self) -> &[u32] {
+        let next = |(at, _): (usize, &str)| u32::try_from(at + 1).unwrap_or(u32::MAX);
+        self.lines.get_or_init(|| [0].into_iter().chain(self.text.match_indices('\n').map(next)).collect())
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.text == other.text
+    }
+}
+
+impl Eq for Source {}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).field("text", &self.text).finish()
+    }
 }
 
 /// A place in a source: byte offsets, end exclusive.
@@ -31,10 +72,9 @@ impl Span {
     /// Returns line and column of the start, both from 1; columns count characters.
     pub fn line_column(&self) -> (usize, usize) {
         let start = floor_char_boundary(&self.source.text, self.start);
-        let before = &self.source.text[..start];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        (line, column)
+        let line = self.source.line_of(start);
+        let column = self.source.text[self.source.line_start(line).min(start)..start].chars().count();
+        (line + 1, column + 1)
     }
 
     /// Returns `file:line:column`.
@@ -81,7 +121,7 @@ impl Diagnostic {
     pub fn error(message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
         Self {
             severity: Severity::Error,
-            message: message.into(),
+            message: shortened(message.into()),
             span: span.into(),
             label: String::new(),
             help: None,
@@ -97,25 +137,45 @@ impl Diagnostic {
     /// Returns the diagnostic with a text under the underlined place.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = shortened(label.into());
         self
     }
 
     /// Returns the diagnostic with advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(shortened(help.into()));
         self
     }
 }
 
+/// Returns a text of bearable length: its beginning and its end.
+fn shortened(text: String) -> String {
+    if text.len() <= MAX_MESSAGE {
+        return text;
+    }
+    let (head, tail) = (MAX_MESSAGE / 4 * 3, text.len() - MAX_MESSAGE / 4);
+    format!("{} ... {}", &text[..floor_char_boundary(&text, head)], &text[floor_char_boundary(&text, tail)..])
+}
+
 /// Returns the known word that was probably meant by a misspelled one; `None` when none is near.
 /// Case and the two dashes, `-` and `_`, do not count.
+///
+/// Of very many known words the first ones are looked at.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Longest word that can be misspelled, in bytes.
+    const LONGEST: usize = 64;
+    /// Words that are compared.
+    const MOST: usize = 1000;
+    if word.len() > LONGEST {
+        return None;
+    }
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let spelled = plain(word);
     known
         .into_iter()
+        .take(MOST)
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 2 && candidate.len() <= LONGEST)
         .map(|candidate| (strsim::damerau_levenshtein(&spelled, &plain(candidate)), candidate))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, candidate)| *distance <= 2.min(candidate.len() / 2) && *distance < word.len())

@@ -184,7 +184,7 @@ mod tests {
 
     /// `a: b c?` is a service `a` that needs `b` and, not required, `c`.
     fn project(text: &str) -> (Project, Spans) {
-        let source = Arc::new(Source { path: PathBuf::from("stack.yml"), text: text.to_owned() });
+        let source = Arc::new(Source::new("stack.yml", text));
         let (mut services, mut spans) = (indexmap::IndexMap::new(), Spans::new());
         for line in text.lines() {
             let (name, needs) = line.trim().split_once(':').unwrap();

@@ -51,11 +51,13 @@ pub(crate) fn load_options(args: &ProjectArgs, services: &[String]) -> Result<Lo
     let reads_stdin = args.files.iter().any(|f| f.as_os_str() == "-")
         || (args.files.is_empty() && environment.get("COMPOSE_FILE").is_some_and(|f| f == "-"));
     let stdin = if reads_stdin {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
+        // One byte more than a file may have says that it is too large; a stream may have no end.
         std::io::stdin()
-            .read_to_string(&mut text)
+            .take(compose::limits::MAX_FILE as u64 + 1)
+            .read_to_end(&mut bytes)
             .map_err(|err| Error::user(format!("cannot read the Compose file from standard input: {err}")))?;
-        Some(text)
+        Some(bytes)
     } else {
         None
     };

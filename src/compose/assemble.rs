@@ -1,14 +1,17 @@
 //! Phases per file, in this order: parse, interpolate, canonical, extends, include; then merge
 //! into what earlier files said.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path as FilePath, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::canonical::{Context, canonical};
 use super::discover::{self, Input};
 use super::environment::Environment;
+use super::files::Kind;
 use super::interpolate::Interpolation;
+use super::limits::{self, Budget, MAX_CHAIN, MAX_FILE, MAX_FILES};
 use super::merge::{merge, strip_resets};
 use super::paths::{self, Base};
 use super::provenance::{Trail, Via};
@@ -18,25 +21,24 @@ use super::uses::Uses;
 use super::{LoadOptions, normalize, parse, validate};
 use crate::diag::{Diagnostic, Span};
 
-/// Deepest chain of files that include or extend one another.
-const MAX_CHAIN: usize = 50;
-/// Files that one project may be made from.
-const MAX_FILES: usize = 2000;
-
 /// What all files of a project share while they are put together.
 pub(crate) struct Assembly<'a> {
     /// How to load.
-    pub(crate) options: &'a LoadOptions,
+    options: &'a LoadOptions,
+    /// What may still be spent.
+    budget: &'a Budget,
     /// What was found wrong.
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Unset variables that were reported.
-    pub(crate) told: BTreeSet<String>,
+    told: BTreeSet<String>,
     /// Which variables are in which texts.
     pub(crate) uses: Uses,
     /// How many of the diagnostics have their notes on variables, or need none.
     pub(crate) annotated: usize,
     /// How many files were read.
-    pub(crate) files: usize,
+    files: usize,
+    /// Files whose services are extended: each is read once.
+    extended: HashMap<PathBuf, Rc<Vec<Node>>>,
 }
 
 /// A file with the documents in it.
@@ -47,10 +49,28 @@ pub(crate) struct Parsed {
     pub(crate) documents: Vec<Node>,
 }
 
+/// A file on the way to another one.
+#[derive(Clone)]
+pub(crate) struct Link {
+    /// As it was named.
+    path: PathBuf,
+    /// Its one path without links.
+    identity: PathBuf,
+}
+
 impl<'a> Assembly<'a> {
-    /// Returns an assembly of nothing yet.
-    pub(crate) fn new(options: &'a LoadOptions, diagnostics: Vec<Diagnostic>) -> Self {
-        Self { options, diagnostics, told: BTreeSet::new(), uses: Uses::default(), annotated: 0, files: 0 }
+    /// Returns an assembly of nothing, with what went wrong before it.
+    pub(crate) fn new(options: &'a LoadOptions, budget: &'a Budget, diagnostics: Vec<Diagnostic>) -> Self {
+        Self {
+            options,
+            budget,
+            diagnostics,
+            told: BTreeSet::new(),
+            uses: Uses::default(),
+            annotated: 0,
+            files: 0,
+            extended: HashMap::new(),
+        }
     }
 
     /// Adds to what was found wrong which variables it came from.
@@ -61,8 +81,8 @@ impl<'a> Assembly<'a> {
 
     fn interpolate(&mut self, node: &mut Node, path: &Path<'_>, environment: &Environment) {
         self.annotate();
-        let Self { told, uses, diagnostics, .. } = self;
-        Interpolation { environment, told, uses, diagnostics }.replace(node, path);
+        let Self { budget, told, uses, diagnostics, .. } = self;
+        Interpolation { environment, budget, told, uses, diagnostics }.replace(node, path);
         // What interpolation itself has to say is about the variable already.
         self.annotated = self.diagnostics.len();
     }
@@ -72,20 +92,14 @@ impl<'a> Assembly<'a> {
         self.files += 1;
         let via = || vec![Arc::new(Via::File { order, total })];
         let trail = self.options.provenance.then(|| Arc::new(Trail { via: via(), ..Trail::default() }));
-        let documents = parse::documents_with(&input.shown, input.bytes, trail, &mut self.diagnostics);
+        let documents = parse::documents_with(&input.shown, input.bytes, trail, self.budget, &mut self.diagnostics);
         Parsed { path: input.path, documents }
     }
 
     /// Returns the tree that files make together: defaults filled in, paths resolved.
     ///
     /// `chain` holds the files that include these, outermost first.
-    pub(crate) fn model(
-        &mut self,
-        files: Vec<Parsed>,
-        base: &Base,
-        environment: &Environment,
-        chain: &[PathBuf],
-    ) -> Node {
+    pub(crate) fn model(&mut self, files: Vec<Parsed>, base: &Base, environment: &Environment, chain: &[Link]) -> Node {
         let mut whole = Node::map();
         let top = Shape::Object(&TOP);
         for file in files {
@@ -98,7 +112,7 @@ impl<'a> Assembly<'a> {
                 if self.options.interpolate {
                     self.interpolate(&mut document, &Path::ROOT, environment);
                 }
-                let mut cx = Context { diagnostics: &mut self.diagnostics, raw: !self.options.interpolate };
+                let mut cx = self.context();
                 canonical(&mut document, &top, &Path::ROOT, &mut cx);
                 self.drop_version(&mut document);
                 self.refuse_no_services(&document);
@@ -121,6 +135,10 @@ impl<'a> Assembly<'a> {
         whole
     }
 
+    fn context(&mut self) -> Context<'_> {
+        Context { diagnostics: &mut self.diagnostics, budget: self.budget, raw: !self.options.interpolate }
+    }
+
     /// `services:` without a value is a mistake even where another file has services.
     fn refuse_no_services(&mut self, document: &Node) {
         let services = document.as_map().and_then(|map| map.get("services"));
@@ -139,6 +157,9 @@ impl<'a> Assembly<'a> {
                 self.diagnostics.push(Diagnostic::error(message, place).help("give it one, or remove the line"));
                 return;
             }
+            if !limits::room_to_warn(&self.diagnostics) {
+                return;
+            }
             self.diagnostics.push(
                 Diagnostic::warning("the attribute `version` is obsolete and ignored", version.key_or_span())
                     .help("remove the line"),
@@ -152,7 +173,8 @@ impl<'a> Assembly<'a> {
             return;
         }
         let names: Vec<String> = map.keys().cloned().collect();
-        let mut services = Services { map: std::mem::take(map), file, base, environment, prepared: None };
+        let identity = self.options.disk.identity(file);
+        let mut services = Services { map: std::mem::take(map), file: &identity, base, environment, origin: None };
         for name in names {
             self.extend(&mut services, &name, &mut Vec::new());
         }
@@ -162,10 +184,17 @@ impl<'a> Assembly<'a> {
     /// Replaces `extends` of a service by what it stands for (spec row `svc-extends`).
     fn extend(&mut self, services: &mut Services<'_>, name: &str, chain: &mut Vec<(PathBuf, String)>) {
         services.prepare(name, self);
+        if self.budget.spent() || limits::enough(&self.diagnostics) {
+            return;
+        }
         let link = (services.file.to_owned(), name.to_owned());
         if chain.contains(&link) || chain.len() >= MAX_CHAIN {
+            let circle = chain.contains(&link);
             let names: Vec<&str> = chain.iter().map(|(_, name)| name.as_str()).chain([name]).collect();
-            let message = format!("services extend each other in a circle: {}", names.join(" -> "));
+            let message = match circle {
+                true => format!("services extend each other in a circle: {}", names.join(" -> ")),
+                false => format!("more than {MAX_CHAIN} services extend one another: {}", names.join(" -> ")),
+            };
             let place = services.map.get(name).and_then(Node::key_or_span);
             self.diagnostics.push(Diagnostic::error(message, place));
             return;
@@ -212,13 +241,15 @@ impl<'a> Assembly<'a> {
         name: &str,
         chain: &mut Vec<(PathBuf, String)>,
     ) -> Option<Node> {
-        if !services.map.contains_key(target) {
-            let known = services.map.keys().map(String::as_str).filter(|known| *known != name);
+        if !services.has(target) {
+            let known = services.origin.unwrap_or(&services.map).keys().map(String::as_str);
+            let known = known.filter(|known| *known != name);
             self.diagnostics.push(unknown_base(name, target, None, place, known));
             return None;
         }
         self.extend(services, target, chain);
-        services.map.get(target).filter(|node| node.as_map().is_some()).cloned()
+        let found = services.map.get(target).filter(|node| node.as_map().is_some())?;
+        self.budget.values(limits::size(found), place.as_ref(), &mut self.diagnostics).then(|| found.clone())
     }
 
     fn foreign_service(
@@ -232,28 +263,38 @@ impl<'a> Assembly<'a> {
     ) -> Option<Node> {
         let text = file.as_text()?;
         let path = services.base.locate(text);
-        let input = self.read(path.clone(), file)?;
-        let parsed = self.parse(input, 0, 1);
+        let documents = self.extended(&path, file)?;
         let folder = path.parent().unwrap_or(FilePath::new("/")).to_owned();
         let base = services.base.at(&folder);
-        let mut known: Vec<String> = Vec::new();
-        for mut document in parsed.documents.into_iter().rev() {
-            let Some(Value::Map(map)) = document.get_mut("services").map(|node| &mut node.value) else { continue };
-            if !map.contains_key(target) {
-                known.extend(map.keys().cloned());
+        let mut known: Vec<&String> = Vec::new();
+        for document in documents.iter().rev() {
+            let Some(origin) = document.get("services").and_then(Node::as_map) else { continue };
+            if !origin.contains_key(target) {
+                known.extend(origin.keys());
                 continue;
             }
-            let map = std::mem::take(map);
-            let environment = services.environment;
-            let mut foreign = Services { map, file: &path, base: &base, environment, prepared: Some(HashSet::new()) };
+            let identity = self.options.disk.identity(&path);
+            let (environment, map) = (services.environment, Map::new());
+            let mut foreign = Services { map, file: &identity, base: &base, environment, origin: Some(origin) };
             self.extend(&mut foreign, target, chain);
-            let mut service = foreign.map.shift_remove(target)?;
+            let mut service = foreign.map.swap_remove(target)?;
             paths::resolve(&mut service, &Shape::Object(&SERVICE), &base);
             return service.as_map().is_some().then_some(service);
         }
-        let known = known.iter().map(String::as_str);
+        let known = known.into_iter().map(String::as_str);
         self.diagnostics.push(unknown_base(name, target, Some(self.shown(&path)), place, known));
         None
+    }
+
+    /// Returns the documents of a file whose services are extended.
+    fn extended(&mut self, path: &FilePath, named: &Node) -> Option<Rc<Vec<Node>>> {
+        if let Some(known) = self.extended.get(path) {
+            return Some(known.clone());
+        }
+        let input = self.read(path.to_owned(), named)?;
+        let documents = Rc::new(self.parse(input, 0, 1).documents);
+        self.extended.insert(path.to_owned(), documents.clone());
+        Some(documents)
     }
 
     /// Loads what `include` names and takes its resources in (spec row `include`).
@@ -263,10 +304,11 @@ impl<'a> Assembly<'a> {
         file: &FilePath,
         base: &Base,
         environment: &Environment,
-        chain: &[PathBuf],
+        chain: &[Link],
     ) {
         let Some(include) = document.as_map_mut().and_then(|map| map.shift_remove("include")) else { return };
-        let chain: Vec<PathBuf> = chain.iter().cloned().chain([file.to_owned()]).collect();
+        let link = Link { path: file.to_owned(), identity: self.options.disk.identity(file) };
+        let chain: Vec<Link> = chain.iter().cloned().chain([link]).collect();
         let Value::List(items) = include.value else { return };
         for (index, item) in items.into_iter().enumerate() {
             if item.as_map().is_some_and(|map| !map.contains_key("path")) {
@@ -280,15 +322,21 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn included(&mut self, item: &Node, base: &Base, environment: &Environment, chain: &[PathBuf]) -> Option<Node> {
+    fn included(&mut self, item: &Node, base: &Base, environment: &Environment, chain: &[Link]) -> Option<Node> {
         let mut files = Vec::new();
         let mut folder = None;
         let paths = item.get("path").and_then(Node::as_list)?;
         for (order, node) in paths.iter().enumerate() {
             let path = base.locate(node.as_text()?);
-            if chain.contains(&path) || chain.len() >= MAX_CHAIN {
-                let names: Vec<String> = chain.iter().chain([&path]).map(|p| self.shown(p)).collect();
-                let message = format!("files include each other in a circle: {}", names.join(" -> "));
+            let identity = self.options.disk.identity(&path);
+            let circle = chain.iter().any(|link| link.identity == identity);
+            if circle || chain.len() >= MAX_CHAIN {
+                let names = chain.iter().map(|link| &link.path).chain([&path]);
+                let names: Vec<String> = names.map(|path| self.shown(path)).collect();
+                let message = match circle {
+                    true => format!("files include each other in a circle: {}", names.join(" -> ")),
+                    false => format!("more than {MAX_CHAIN} files include one another: {}", names.join(" -> ")),
+                };
                 self.diagnostics.push(Diagnostic::error(message, node.span.clone()));
                 return None;
             }
@@ -301,17 +349,31 @@ impl<'a> Assembly<'a> {
         let env_folder = given.clone().unwrap_or_else(|| own_folder.clone());
         // The reference takes the parent of a project directory that does not exist.
         let folder = match given {
-            Some(given) if given.is_dir() => given,
+            Some(given) if self.options.disk.kind(&given) == Some(Kind::Folder) => given,
             Some(given) => given.parent().map_or_else(|| given.clone(), FilePath::to_owned),
             None => own_folder,
         };
         let env_files: Vec<PathBuf> = match item.get("env_file").and_then(Node::as_list) {
             Some(listed) => listed.iter().filter_map(Node::as_text).map(|text| base.locate(text)).collect(),
-            None => Some(env_folder.join(".env")).filter(|path| path.is_file()).into_iter().collect(),
+            None => {
+                let path = env_folder.join(".env");
+                (self.options.disk.kind(&path) == Some(Kind::File)).then_some(path).into_iter().collect()
+            }
         };
+        let more = discover::env_files(&env_files, self.options, self.budget, environment, &mut self.diagnostics);
+        let base = base.at(&folder);
+        if more.size() == 0 {
+            let mut model = self.model(files, &base, environment, chain);
+            model.all_came(Via::Include { at: item.span.clone() });
+            return Some(model);
+        }
+        let length = environment.size();
+        if !self.budget.text(length, item.span.as_ref(), &mut self.diagnostics) {
+            return None;
+        }
         let mut inner = environment.clone();
-        inner.add_below(discover::env_files(&env_files, self.options, environment, &mut self.diagnostics));
-        let mut model = self.model(files, &base.at(&folder), &inner, chain);
+        inner.add_below(more);
+        let mut model = self.model(files, &base, &inner, chain);
         model.all_came(Via::Include { at: item.span.clone() });
         Some(model)
     }
@@ -359,7 +421,8 @@ impl<'a> Assembly<'a> {
             return None;
         }
         let shown = discover::shown(&path, self.options);
-        match discover::read_bounded(&path) {
+        match self.options.disk.read(&path, MAX_FILE) {
+            Ok(bytes) if !self.budget.bytes(bytes.len(), named.span.as_ref(), &mut self.diagnostics) => None,
             Ok(bytes) => Some(Input { shown, path, bytes }),
             Err(error) => {
                 let message = format!("cannot read {}: {}", shown.display(), discover::reason(&error));
@@ -380,30 +443,38 @@ impl<'a> Assembly<'a> {
 
 /// The services of one document, while their `extends` are followed.
 struct Services<'a> {
+    /// Those that went through the first phases.
     map: Map,
+    /// The file, without links.
     file: &'a FilePath,
     base: &'a Base,
     environment: &'a Environment,
-    /// Those that went through the first phases; `None` where the whole document did.
-    prepared: Option<HashSet<String>>,
+    /// All services of another file, as they were read: only what is used of such a file has to be right.
+    /// `None` where the whole document went through the first phases.
+    origin: Option<&'a Map>,
 }
 
 impl Services<'_> {
-    /// Puts one service of another file through the phases before this one: only what is used
-    /// of such a file has to be right.
+    fn has(&self, name: &str) -> bool {
+        self.origin.unwrap_or(&self.map).contains_key(name)
+    }
+
+    /// Puts one service of another file through the phases before this one.
     fn prepare(&mut self, name: &str, assembly: &mut Assembly<'_>) {
-        let Some(prepared) = &mut self.prepared else { return };
-        if !prepared.insert(name.to_owned()) {
+        let Some(origin) = self.origin.and_then(|origin| origin.get(name)) else { return };
+        let size = limits::size(origin);
+        if self.map.contains_key(name) || !assembly.budget.values(size, origin.key.as_ref(), &mut assembly.diagnostics)
+        {
             return;
         }
-        let Some(service) = self.map.get_mut(name) else { return };
+        let mut service = origin.clone();
         let services = Path::ROOT.key("services");
         let path = services.key(name);
         if assembly.options.interpolate {
-            assembly.interpolate(service, &path, self.environment);
+            assembly.interpolate(&mut service, &path, self.environment);
         }
-        let mut cx = Context { diagnostics: &mut assembly.diagnostics, raw: !assembly.options.interpolate };
-        canonical(service, &Shape::Object(&SERVICE), &path, &mut cx);
+        canonical(&mut service, &Shape::Object(&SERVICE), &path, &mut assembly.context());
+        self.map.insert(name.to_owned(), service);
     }
 }
 

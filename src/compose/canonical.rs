@@ -4,6 +4,7 @@
 //! What is wrong stays in the tree as it is: later phases look at values through accessors
 //! that answer only for the right kind, so one mistake is reported once.
 
+use super::limits::{self, Budget};
 use super::schema::{Bare, Field, Object, SERVICE, Shape, TOP, Twice, Values};
 use super::short::{self, Flow};
 use super::tree::{Map, Mark, Node, Path, Value};
@@ -14,6 +15,8 @@ use crate::diag::{Diagnostic, nearest};
 pub(crate) struct Context<'a> {
     /// Where mistakes go.
     pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+    /// What may still be spent.
+    pub(crate) budget: &'a Budget,
     /// Variables were not replaced: text with `$` may stand for anything.
     pub(crate) raw: bool,
 }
@@ -49,7 +52,9 @@ impl Context<'_> {
 
     /// Reports what is understood and should be written otherwise.
     pub(crate) fn warn(&mut self, node: &Node, message: String, help: &str) {
-        self.diagnostics.push(Diagnostic::warning(message, node.span.clone()).help(help));
+        if limits::room_to_warn(self.diagnostics) {
+            self.diagnostics.push(Diagnostic::warning(message, node.span.clone()).help(help));
+        }
     }
 }
 
@@ -74,7 +79,7 @@ fn other_form(node: &Node, expected: &str) -> Option<String> {
 
 /// Brings a value into the canonical form of its shape.
 pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mut Context<'_>) {
-    if node.mark == Mark::Reset || node.is_null() {
+    if node.mark == Mark::Reset || node.is_null() || limits::enough(cx.diagnostics) {
         return;
     }
     // Printed as templates, values stay as they were written: only their kind is looked at.
@@ -125,7 +130,12 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
         Shape::Map(values) => mapping(node, values, path, cx),
         Shape::Object(table) => object(node, table, path, cx),
         Shape::Short(convert, long) => {
-            if convert.apply(node, path, cx) == Flow::Continue {
+            let short = matches!(node.value, Value::Text(_));
+            let flow = convert.apply(node, path, cx);
+            if short && !cx.budget.values(limits::size(node), node.span.as_ref(), cx.diagnostics) {
+                // What it stands for is too much; that was said.
+                node.value = Value::Null;
+            } else if flow == Flow::Continue {
                 let fits = match long {
                     Shape::Object(_) | Shape::Map(_) => node.as_map().is_some(),
                     Shape::List(..) => node.as_list().is_some(),

@@ -1,13 +1,14 @@
 //! Which files make up the project, where it lives, and the environment its variables come
 //! from (spec rows `file-*`, `project-dir`, `env-precedence`, `dotenv-default`, `envvar-*`).
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::{Environment, Set, Setting};
-use super::{LoadOptions, dotenv, parse, paths};
+use super::files::Kind;
+use super::limits::{Budget, MAX_FILE};
+use super::{LoadOptions, dotenv, paths};
 use crate::diag::{Diagnostic, Source, Span, nearest};
 
 /// Names that are looked for, the first one found wins.
@@ -44,7 +45,7 @@ pub(crate) struct World {
 }
 
 /// Returns the files and the environment that the options name; `None` without any file.
-pub(crate) fn discover(options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>) -> Option<World> {
+pub(crate) fn discover(options: &LoadOptions, budget: &Budget, diagnostics: &mut Vec<Diagnostic>) -> Option<World> {
     let absolute = |path: &Path| PathBuf::from(paths::clean(&options.cwd.join(path).to_string_lossy()));
     let mut environment = Environment::of_shell(&options.environment);
     let project_directory = options.project_directory.as_deref().map(absolute);
@@ -55,38 +56,38 @@ pub(crate) fn discover(options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>)
     let explicit = explicit_env_files(options);
     let disabled = options.environment.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|v| is_true(v));
     if explicit.is_empty() && !disabled {
-        load_default_env(&start, options, &mut environment, diagnostics);
+        load_default_env(&start, options, budget, &mut environment, diagnostics);
     } else {
         let files: Vec<PathBuf> = explicit.iter().map(|f| absolute(f)).collect();
-        load_env(&files, options, &mut environment, diagnostics);
+        load_env(&files, options, budget, &mut environment, diagnostics);
     }
 
     let files = locate(options, &start, &environment, diagnostics)?;
     let first_folder = files.iter().find(|f| f.as_os_str() != "-").and_then(|f| f.parent()).map(Path::to_owned);
     let folder = project_directory.or(first_folder).unwrap_or_else(|| options.cwd.clone());
     if explicit.is_empty() && !disabled && folder != start {
-        load_default_env(&folder, options, &mut environment, diagnostics);
+        load_default_env(&folder, options, budget, &mut environment, diagnostics);
     }
-    let files = files.into_iter().filter_map(|path| read(path, options, diagnostics)).collect();
+    let files = files.into_iter().filter_map(|path| read(path, options, budget, diagnostics)).collect();
     Some(World { files, folder, environment })
 }
 
 /// Returns a file's text, or says why there is none.
-pub(crate) fn read(path: PathBuf, options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>) -> Option<Input> {
+fn read(path: PathBuf, options: &LoadOptions, budget: &Budget, diagnostics: &mut Vec<Diagnostic>) -> Option<Input> {
     if path.as_os_str() == "-" {
-        let Some(text) = &options.stdin else {
+        let Some(bytes) = &options.stdin else {
             diagnostics.push(Diagnostic::error("there is no standard input to read the file from", None));
             return None;
         };
-        return Some(Input { shown: path.clone(), path, bytes: text.clone().into_bytes() });
+        return Some(Input { shown: path.clone(), path, bytes: bytes.clone() });
     }
     if let Some(refusal) = remote(&path.to_string_lossy()) {
         diagnostics.push(refusal);
         return None;
     }
     let shown = shown(&path, options);
-    match read_bounded(&path) {
-        Ok(bytes) => Some(Input { shown, path, bytes }),
+    match options.disk.read(&path, MAX_FILE) {
+        Ok(bytes) => budget.bytes(bytes.len(), None, diagnostics).then_some(Input { shown, path, bytes }),
         Err(error) => {
             let message = format!("cannot read {}: {}", shown.display(), reason(&error));
             let diagnostic = Diagnostic::error(message, None);
@@ -97,18 +98,6 @@ pub(crate) fn read(path: PathBuf, options: &LoadOptions, diagnostics: &mut Vec<D
             None
         }
     }
-}
-
-/// Reads a file that is not too large to be what it should be; also one without an end.
-pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs::File::open(path)?;
-    let limit = parse::MAX_FILE as u64;
-    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(limit) as usize + 1);
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > parse::MAX_FILE {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// Returns why a file could not be read, without the number of the error.
@@ -126,7 +115,7 @@ pub(crate) fn meant(path: &Path, error: &io::Error) -> Option<String> {
     if error.kind() != io::ErrorKind::NotFound {
         return None;
     }
-    let beside = fs::read_dir(path.parent()?).ok()?.take(10_000).filter_map(Result::ok);
+    let beside = std::fs::read_dir(path.parent()?).ok()?.take(10_000).filter_map(Result::ok);
     let mut names: Vec<String> = beside.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
@@ -145,13 +134,15 @@ pub(crate) fn shown(path: &Path, options: &LoadOptions) -> PathBuf {
 pub(crate) fn env_files(
     files: &[PathBuf],
     options: &LoadOptions,
+    budget: &Budget,
     outside: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Environment {
     let mut values = Environment::default();
     for path in files {
         let name = shown(path, options);
-        let text = match read_bounded(path) {
+        let text = match options.disk.read(path, MAX_FILE) {
+            Ok(bytes) if !budget.bytes(bytes.len(), None, diagnostics) => continue,
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => {
                 let message = format!("cannot read the env file {}: {}", name.display(), reason(&error));
@@ -163,7 +154,7 @@ pub(crate) fn env_files(
                 continue;
             }
         };
-        let source = Arc::new(Source { path: name, text });
+        let source = Arc::new(Source::new(name, text));
         let lookup = |key: &str| outside.get(key).or_else(|| values.get(key)).map(str::to_owned);
         match dotenv::parse(&source.text, &lookup) {
             Ok(more) => {
@@ -194,22 +185,24 @@ pub(crate) fn dotenv_diagnostic(source: Arc<Source>, error: &dotenv::DotenvError
 fn load_env(
     files: &[PathBuf],
     options: &LoadOptions,
+    budget: &Budget,
     environment: &mut Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let more = env_files(files, options, environment, diagnostics);
+    let more = env_files(files, options, budget, environment, diagnostics);
     environment.add_below(more);
 }
 
 fn load_default_env(
     folder: &Path,
     options: &LoadOptions,
+    budget: &Budget,
     environment: &mut Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let path = folder.join(".env");
-    if fs::metadata(&path).is_ok_and(|m| !m.is_dir()) {
-        load_env(&[path], options, environment, diagnostics);
+    if options.disk.kind(&path).is_some_and(|kind| kind != Kind::Folder) {
+        load_env(&[path], options, budget, environment, diagnostics);
     }
 }
 
@@ -240,10 +233,10 @@ fn locate(
         return Some(listed.split(separator).filter(|f| !f.is_empty()).map(|f| absolute(Path::new(f))).collect());
     }
     for folder in start.ancestors() {
-        let found = present(folder, &NAMES);
+        let found = present(folder, &NAMES, options);
         let Some(first) = found.first() else { continue };
         warn_ambiguous(&found, options, diagnostics);
-        let overrides = present(folder, &OVERRIDES);
+        let overrides = present(folder, &OVERRIDES, options);
         warn_ambiguous(&overrides, options, diagnostics);
         return Some([Some(first.clone()), overrides.first().cloned()].into_iter().flatten().collect());
     }
@@ -254,8 +247,8 @@ fn locate(
     None
 }
 
-fn present(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
-    names.iter().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
+fn present(folder: &Path, names: &[&str], options: &LoadOptions) -> Vec<PathBuf> {
+    names.iter().map(|name| folder.join(name)).filter(|path| options.disk.kind(path).is_some()).collect()
 }
 
 fn warn_ambiguous(found: &[PathBuf], options: &LoadOptions, diagnostics: &mut Vec<Diagnostic>) {

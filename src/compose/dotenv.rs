@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::limits::MAX_TEXT;
 use super::template::{self, Variables};
 
 /// A mistake in an env file.
@@ -34,6 +35,7 @@ pub(crate) fn parse(
     let mut values = BTreeMap::new();
     let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut reader = Reader { text, at };
+    let mut left = MAX_TEXT;
     while reader.next_statement() {
         let start = reader.at;
         let error = |message: String| DotenvError { at: start, message };
@@ -52,6 +54,10 @@ pub(crate) fn parse(
                 template::substitute(&text, &mut variables).map_err(|e| error(e.to_string()))?
             }
         };
+        let Some(less) = left.checked_sub(value.len()) else {
+            return Err(error(format!("the values of this file have more than {MAX_TEXT} bytes")));
+        };
+        left = less;
         values.insert(key.to_owned(), Line { value, at: place(text, key) });
     }
     Ok(values)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::Environment;
+use super::limits::{Budget, MAX_FILE};
 use super::provenance::{Trail, Via};
 use super::tree::{Map, Node, Value};
 use super::{LoadOptions, discover, dotenv};
@@ -18,6 +19,8 @@ pub(crate) struct EnvFiles<'a> {
     pub(crate) folder: &'a Path,
     /// How to load.
     pub(crate) options: &'a LoadOptions,
+    /// What may still be spent.
+    pub(crate) budget: &'a Budget,
     /// The project's variables.
     pub(crate) environment: &'a Environment,
     /// Texts that were read.
@@ -82,11 +85,18 @@ impl EnvFiles<'_> {
                 return;
             }
         };
+        // Read once, but looked through for each service.
+        if !self.budget.bytes(source.text.len(), path.span.as_ref(), self.diagnostics) {
+            return;
+        }
         // Earlier files win over the environment here, unlike in `.env`.
         let lookup = |key: &str| values.get(key).and_then(Node::scalar_text).or_else(|| outside(key));
         let parsed = if raw { dotenv::parse_raw(&source.text, &lookup) } else { dotenv::parse(&source.text, &lookup) };
         match parsed {
             Ok(lines) => {
+                if !self.budget.values(lines.len(), path.span.as_ref(), self.diagnostics) {
+                    return;
+                }
                 let via = || Arc::new(Trail { via: vec![Arc::new(Via::Lines { attribute })], ..Trail::default() });
                 let trail = self.options.provenance.then(via);
                 for (key, line) in lines {
@@ -111,8 +121,8 @@ impl EnvFiles<'_> {
         if let Some(source) = self.sources.get(file) {
             return Ok(source.clone());
         }
-        let text = String::from_utf8_lossy(&discover::read_bounded(file)?).into_owned();
-        let source = Arc::new(Source { path: discover::shown(file, self.options), text });
+        let text = String::from_utf8_lossy(&self.options.disk.read(file, MAX_FILE)?).into_owned();
+        let source = Arc::new(Source::new(discover::shown(file, self.options), text));
         self.sources.insert(file.to_owned(), source.clone());
         Ok(source)
     }

@@ -61,6 +61,11 @@ impl Environment {
         }
     }
 
+    /// Returns how many bytes the names and values in force have.
+    pub(crate) fn size(&self) -> usize {
+        self.variables.iter().map(|(name, settings)| name.len() + settings[0].value.len()).sum()
+    }
+
     /// Returns the values in force by name.
     pub fn values(&self) -> BTreeMap<String, String> {
         self.variables.iter().map(|(name, settings)| (name.clone(), settings[0].value.clone())).collect()

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::environment::Environment;
+use super::limits::{self, Budget};
 use super::template::{self, Outcome, TemplateError, Variables};
 use super::tree::{Mark, Node, Path, Value};
 use super::uses::{Use, Uses};
@@ -15,6 +16,8 @@ const MAX_USES: usize = 32;
 pub(crate) struct Interpolation<'a> {
     /// The variables.
     pub(crate) environment: &'a Environment,
+    /// What may still be spent.
+    pub(crate) budget: &'a Budget,
     /// Unset variables that were reported already.
     pub(crate) told: &'a mut BTreeSet<String>,
     /// Which variables are in which texts.
@@ -26,7 +29,7 @@ pub(crate) struct Interpolation<'a> {
 impl Interpolation<'_> {
     /// Replaces the variables in every text of a tree.
     pub(crate) fn replace(&mut self, node: &mut Node, path: &Path<'_>) {
-        if node.mark == Mark::Reset {
+        if node.mark == Mark::Reset || limits::enough(self.diagnostics) {
             return;
         }
         match &mut node.value {
@@ -54,9 +57,10 @@ impl Interpolation<'_> {
         let mut scope = Scope { environment: self.environment, unset: Vec::new(), uses: new.map(|_| Vec::new()) };
         let replaced = template::substitute(text, &mut scope)
             .map_err(|error| self.diagnostics.push(explain(&error, path, span)))
-            .ok();
+            .ok()
+            .filter(|replaced| self.budget.text(replaced.len(), span, self.diagnostics));
         for name in scope.unset {
-            if self.told.insert(name.clone()) {
+            if limits::room_to_warn(self.diagnostics) && self.told.insert(name.clone()) {
                 let message = format!("the variable {name} is not set and becomes an empty string");
                 let help = format!("set it in the environment or in .env, or give a default: ${{{name}:-value}}");
                 let span = span.map(|span| narrow(span, &name));
@@ -103,6 +107,7 @@ fn explain(error: &TemplateError, path: &Path<'_>, span: Option<&Span>) -> Diagn
             part.as_str(),
             "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${NAME:+value}; a literal $ is $$".to_owned(),
         ),
+        TemplateError::TooLong => ("", "shorten the value of a variable".to_owned()),
         TemplateError::Required { name, .. } => (name.as_str(), format!("set {name} in the environment or in .env")),
     };
     Diagnostic::error(format!("`{path}`: {error}"), span.map(|span| narrow(span, part))).help(help)

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::assemble::Assembly;
 use super::env_files::EnvFiles;
 use super::environment::Environment;
+use super::limits::{Budget, MAX_DIAGNOSTICS};
 use super::paths::Base;
 use super::project_name::{self, project_name, with_name};
 use super::provenance::Provenance;
@@ -17,11 +18,12 @@ use crate::diag::{Diagnostic, Severity, Span};
 pub fn load(options: &LoadOptions) -> Loaded {
     let mut loaded = Loaded::default();
     let mut diagnostics = Vec::new();
-    let Some(world) = discover::discover(options, &mut diagnostics) else {
+    let budget = Budget::new();
+    let Some(world) = discover::discover(options, &budget, &mut diagnostics) else {
         return Loaded { diagnostics, ..loaded };
     };
     loaded.environment = world.environment.values();
-    let mut assembly = Assembly::new(options, diagnostics);
+    let mut assembly = Assembly::new(options, &budget, diagnostics);
     let mut world = world;
     let total = world.files.len();
     let inputs = std::mem::take(&mut world.files).into_iter().enumerate();
@@ -33,10 +35,10 @@ pub fn load(options: &LoadOptions) -> Loaded {
             let name = paths.first().map(|p| discover::shown(p, options).display().to_string()).unwrap_or_default();
             assembly.diagnostics.push(Diagnostic::error(format!("{name} is empty"), None));
         }
-        loaded.diagnostics = assembly.diagnostics;
+        loaded.diagnostics = tidy(assembly.diagnostics);
         return loaded;
     }
-    let name = project_name(options, &world, &documents, &mut assembly.diagnostics);
+    let name = project_name(options, &budget, &world, &documents, &mut assembly.diagnostics);
     let name = name.unwrap_or_default();
     let environment = with_name(std::mem::take(&mut world.environment), &name);
     loaded.environment = environment.values();
@@ -96,6 +98,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
     let mut env_files = EnvFiles {
         folder: &world.folder,
         options,
+        budget: &budget,
         environment: &environment,
         sources: HashMap::new(),
         diagnostics: &mut diagnostics,
@@ -186,7 +189,7 @@ fn dependency_spans(whole: &Node) -> HashMap<(String, String), Span> {
 }
 
 /// Puts diagnostics into the order of the files and drops repetitions: what an alias repeats is
-/// one mistake.
+/// one mistake. Of very many the first ones stay, errors before warnings.
 fn tidy(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
     diagnostics.retain(|d| match &d.span {
@@ -209,5 +212,18 @@ fn tidy(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by_key(|d| {
         d.span.as_ref().map(|span| (order.iter().position(|path| *path == span.source.path), span.start))
     });
+    if diagnostics.len() > MAX_DIAGNOSTICS {
+        let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+        let (mut errors_left, mut warnings_left) = (MAX_DIAGNOSTICS, MAX_DIAGNOSTICS.saturating_sub(errors));
+        diagnostics.retain(|d| {
+            let left = if d.severity == Severity::Error { &mut errors_left } else { &mut warnings_left };
+            let kept = *left > 0;
+            *left = left.saturating_sub(1);
+            kept
+        });
+        let (severity, what) = if errors > 0 { (Severity::Error, "mistakes") } else { (Severity::Warning, "warnings") };
+        let message = format!("there are more {what}: these are the first {MAX_DIAGNOSTICS}");
+        diagnostics.push(Diagnostic { severity, ..Diagnostic::error(message, None) });
+    }
     diagnostics
 }

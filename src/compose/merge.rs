@@ -1,6 +1,7 @@
 //! Phase: one tree over another (spec rows `merge-*`). Both are canonical, so the rules follow
 //! from the shapes; the few exceptions are named in the tables.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::canonical::dedupe;
@@ -56,11 +57,9 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
         (Value::List(below), Value::List(above)) => match *shape {
             _ if rule == Merge::Ipam => merge_pools(below, above, shape),
             Shape::Hosts => {
-                for item in above {
-                    if !below.contains(&item) {
-                        below.push(item);
-                    }
-                }
+                let text = |item: &Node| item.as_text().unwrap_or_default().to_owned();
+                let mut seen: HashSet<String> = below.iter().map(text).collect();
+                below.extend(above.into_iter().filter(|item| seen.insert(text(item))));
             }
             _ => {
                 below.extend(above);
@@ -147,11 +146,18 @@ fn different_drivers(below: &Node, above: &Node) -> bool {
 /// Address pools with the same subnet are one; others are added.
 fn merge_pools(below: &mut Vec<Node>, above: Vec<Node>, shape: &Shape) {
     let Shape::List(item, _) = shape else { return };
+    let subnet = |pool: &Node| pool.get("subnet").and_then(Node::as_text).map(str::to_owned);
+    let mut places: HashMap<Option<String>, usize> = HashMap::new();
+    for (at, pool) in below.iter().enumerate() {
+        places.entry(subnet(pool)).or_insert(at);
+    }
     for pool in above {
-        let same = below.iter_mut().find(|old| old.get("subnet") == pool.get("subnet"));
-        match same {
-            Some(old) => merge_as(old, pool, item, Merge::Shape),
-            None => below.push(pool),
+        match places.get(&subnet(&pool)) {
+            Some(&at) => merge_as(&mut below[at], pool, item, Merge::Shape),
+            None => {
+                places.insert(subnet(&pool), below.len());
+                below.push(pool);
+            }
         }
     }
 }
@@ -160,16 +166,17 @@ fn merge_pools(below: &mut Vec<Node>, above: Vec<Node>, shape: &Shape) {
 mod tests {
     use std::path::Path;
 
-    use super::super::{canonical, config_json, parse, schema, tree};
+    use super::super::{canonical, config_json, limits, parse, schema, tree};
     use super::*;
 
     #[track_caller]
     fn check(below: &str, above: &str, expected: &str) {
         let read = |text: &str| {
             let mut diagnostics = Vec::new();
+            let budget = limits::Budget::new();
             let text = format!("services: {{a: {text}}}");
-            let mut node = parse::documents(Path::new("f"), text.into_bytes(), &mut diagnostics).remove(0);
-            let mut cx = canonical::Context { diagnostics: &mut diagnostics, raw: false };
+            let mut node = parse::documents(Path::new("f"), text.into_bytes(), &budget, &mut diagnostics).remove(0);
+            let mut cx = canonical::Context { diagnostics: &mut diagnostics, budget: &budget, raw: false };
             canonical::canonical(&mut node, &Shape::Object(&schema::TOP), &tree::Path::ROOT, &mut cx);
             assert!(diagnostics.is_empty(), "{diagnostics:?}");
             node

@@ -31,8 +31,10 @@ mod dotenv;
 mod env_files;
 pub mod environment;
 pub mod explain;
+pub mod files;
 mod finish;
 mod interpolate;
+pub mod limits;
 mod lint;
 mod load;
 mod merge;
@@ -62,8 +64,10 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Span};
+use files::Files;
 use provenance::Provenance;
 use tree::Node;
 
@@ -89,7 +93,9 @@ pub struct LoadOptions {
     /// The process environment.
     pub environment: BTreeMap<String, String>,
     /// What `-f -` reads.
-    pub stdin: Option<String>,
+    pub stdin: Option<Vec<u8>>,
+    /// Where files are read from.
+    pub disk: Arc<dyn Files>,
     /// Services named on the command line: their profiles become active.
     pub services: Vec<String>,
     /// Replace variables (`--no-interpolate` turns it off).
@@ -118,6 +124,7 @@ impl Default for LoadOptions {
             cwd: PathBuf::new(),
             environment: BTreeMap::new(),
             stdin: None,
+            disk: Arc::new(files::Disk),
             services: Vec::new(),
             interpolate: true,
             normalize: true,

@@ -119,7 +119,9 @@ impl Padding {
         }
         self.places.sort_unstable();
         self.places.dedup();
-        self.places.len() > before
+        // The blanks are read, too, and a hostile file can ask for very many in very many places.
+        self.reread = self.reread.saturating_add(self.places.len().saturating_mul(self.width));
+        self.places.len() > before && self.reread <= MAX_REREAD
     }
 }
 
@@ -163,13 +165,14 @@ fn closing_quote(text: &str, at: usize) -> usize {
 mod tests {
     use std::path::Path;
 
+    use super::super::limits::Budget;
     use super::super::tree::Value;
     use super::super::{config_json, parse};
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let mut diagnostics = Vec::new();
-        let nodes = parse::documents(Path::new("f"), text.into(), &mut diagnostics);
+        let nodes = parse::documents(Path::new("f"), text.into(), &Budget::new(), &mut diagnostics);
         let got = match nodes.first() {
             Some(node) => config_json(node).to_string(),
             None => diagnostics.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("; "),
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn places_are_those_of_the_file() {
         let text = "é: 1\na:\n  b: [\n    x\n  ]\n  c: here\n";
-        let node = parse::documents(Path::new("f"), text.into(), &mut Vec::new()).remove(0);
+        let node = parse::documents(Path::new("f"), text.into(), &Budget::new(), &mut Vec::new()).remove(0);
         let Value::Map(a) = &node.get("a").unwrap().value else { panic!() };
         let span = a["c"].span.clone().unwrap();
         assert_eq!(&text[span.start..span.end], "here");

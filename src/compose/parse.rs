@@ -7,23 +7,17 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use super::limits::{self, Budget, MAX_ALIASED, MAX_DEPTH, MAX_FILE};
 use super::padding::{Offsets, Pad, Padding, in_brackets, tab_in_brackets};
 use super::provenance::{Trail, Via};
 use super::tree::{Map, Mark, Node, Value};
 use super::{scalar, syntax};
 use crate::diag::{Diagnostic, Source, Span};
 
-/// Largest file that is read, in bytes.
-pub(crate) const MAX_FILE: usize = 8 << 20;
-/// Deepest nesting of lists and mappings.
-const MAX_DEPTH: usize = 100;
-/// Nodes that all aliases of a file together may stand for.
-const MAX_ALIASED: usize = 250_000;
-
 /// Returns the documents of a file, without trails.
 #[cfg(test)]
-pub(crate) fn documents(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
-    documents_with(path, bytes, None, diagnostics)
+pub(crate) fn documents(path: &Path, bytes: Vec<u8>, budget: &Budget, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
+    documents_with(path, bytes, None, budget, diagnostics)
 }
 
 /// Returns the documents of a file, every node with the trail. Empty documents are left out.
@@ -33,16 +27,19 @@ pub(crate) fn documents_with(
     path: &Path,
     bytes: Vec<u8>,
     trail: Option<Arc<Trail>>,
+    budget: &Budget,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Node> {
     let Some(source) = source(path, bytes, diagnostics) else { return Vec::new() };
     let before = diagnostics.len();
+    let values = budget.values_left();
     let mut padding = Padding::default();
     loop {
         let (text, offsets) = padding.apply(&source.text);
         let mut reader = Reader {
             offsets,
             source: &source,
+            budget,
             stack: Vec::new(),
             anchors: HashMap::new(),
             aliased: 0,
@@ -52,9 +49,10 @@ pub(crate) fn documents_with(
         };
         match reader.read(&text) {
             Ok(()) if reader.diagnostics.len() == before => return reader.documents,
-            Ok(()) => return Vec::new(),
+            Ok(()) | Err(Stop::Told) => return Vec::new(),
             Err(Stop::Indentation { at, pad, .. }) if padding.add(&source.text, at, pad) => {
                 diagnostics.truncate(before);
+                budget.give_back(values);
             }
             Err(Stop::Tab { at, .. }) if padding.untab(&source.text, at) => diagnostics.truncate(before),
             Err(Stop::Indentation { diagnostic, .. } | Stop::Tab { diagnostic, .. } | Stop::Mistake(diagnostic)) => {
@@ -73,12 +71,16 @@ fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Opt
         diagnostics.push(Diagnostic::error(message, None));
         return None;
     }
+    let bytes = match utf16(&bytes) {
+        Some(text) => text.into_bytes(),
+        None => bytes,
+    };
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let source = Arc::new(Source { path: path.to_owned(), text });
+            let source = Arc::new(Source::new(path, text));
             diagnostics.push(
                 Diagnostic::error(
                     format!("{name} is not UTF-8 text"),
@@ -93,7 +95,7 @@ fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Opt
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let forbidden = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
     let bad = text.find(forbidden);
-    let source = Arc::new(Source { path: path.to_owned(), text });
+    let source = Arc::new(Source::new(path, text));
     if let Some(at) = bad {
         let code = source.text.as_bytes()[at];
         let span = Span { source, start: at, end: at + 1 };
@@ -106,15 +108,36 @@ fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Opt
     Some(source)
 }
 
+/// Returns the text of a file that says by its first two bytes that it is UTF-16, where it really is.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let unit = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units = bytes.chunks(2).map(|pair| pair.try_into().map(unit));
+    String::from_utf16(&units.collect::<Result<Vec<u16>, _>>().ok()?).ok()
+}
+
 struct Reader<'a> {
     source: &'a Arc<Source>,
+    budget: &'a Budget,
     offsets: Offsets,
     stack: Vec<Frame>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Anchored>,
     aliased: usize,
     documents: Vec<Node>,
     trail: Option<Arc<Trail>>,
     diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+/// What an alias stands for.
+struct Anchored {
+    node: Node,
+    /// Values in it.
+    size: usize,
+    /// Lists and mappings in one another.
+    height: usize,
 }
 
 /// A collection that is being read.
@@ -140,6 +163,8 @@ struct Key {
 
 /// Why reading ended early.
 enum Stop {
+    /// What was told already.
+    Told,
     /// A mistake.
     Mistake(Box<Diagnostic>),
     /// The parser wants a line further to the right than YAML in practice does.
@@ -186,6 +211,9 @@ impl Reader<'_> {
             let start = self.offsets.byte(span.start.index()).min(text.len());
             let end = self.offsets.byte(span.end.index()).min(text.len()).max(start);
             let span = Span { source: self.source.clone(), start, end };
+            if !self.budget.values(1, Some(&span), self.diagnostics) || limits::enough(self.diagnostics) {
+                return Err(Stop::Told);
+            }
             match event {
                 Event::Scalar(content, style, anchor, tag) => {
                     let mut content = &*content;
@@ -237,8 +265,7 @@ impl Reader<'_> {
 
     fn open(&mut self, content: Content, anchor: usize, start: Span, tag: Option<&Tag>) -> Result<(), Stop> {
         if self.stack.len() >= MAX_DEPTH {
-            let message = format!("nested too deeply: more than {MAX_DEPTH} levels");
-            return Err(Diagnostic::error(message, start).into());
+            return Err(too_deep(start).into());
         }
         self.stack.push(Frame { content, anchor, start, mark: mark(tag) });
         Ok(())
@@ -263,8 +290,9 @@ impl Reader<'_> {
     /// Puts a finished node where it belongs: as a key, a value, an item or a document.
     fn take(&mut self, mut node: Node, anchor: usize, plain: bool) -> Result<(), Stop> {
         if anchor > 0 {
-            self.count(&node)?;
-            self.anchors.insert(anchor, node.clone());
+            let anchored = Anchored { size: limits::size(&node), height: height(&node), node: node.clone() };
+            self.count(anchored.size, node.span.as_ref())?;
+            self.anchors.insert(anchor, anchored);
         }
         match self.stack.last_mut().map(|frame| &mut frame.content) {
             None => {
@@ -312,24 +340,26 @@ impl Reader<'_> {
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<Node, Stop> {
-        let Some(node) = self.anchors.get(&anchor) else {
+        let Some(Anchored { size, height, .. }) = self.anchors.get(&anchor) else {
             return Err(Diagnostic::error("this alias refers to a value that contains it", span).into());
         };
-        let mut node = node.clone();
-        self.count(&node)?;
+        if self.stack.len() + height > MAX_DEPTH {
+            return Err(too_deep(span).into());
+        }
+        self.count(*size, Some(&span))?;
+        let mut node = self.anchors.get(&anchor).map(|anchored| anchored.node.clone()).ok_or(Stop::Told)?;
         node.all_came(Via::Alias { at: span });
         Ok(node)
     }
 
-    /// Counts the nodes that aliases and anchors stand for, so that no file grows without bound.
-    fn count(&mut self, node: &Node) -> Result<(), Stop> {
-        self.aliased += size(node);
+    /// Counts the values that aliases and anchors stand for, so that no file grows without bound.
+    fn count(&mut self, size: usize, span: Option<&Span>) -> Result<(), Stop> {
+        self.aliased += size;
         if self.aliased > MAX_ALIASED {
             let message = format!("the aliases of this file stand for more than {MAX_ALIASED} values");
-            let span = node.span.clone();
-            return Err(Diagnostic::error(message, span).label("referred to too often").into());
+            return Err(Diagnostic::error(message, span.cloned()).label("one too many").into());
         }
-        Ok(())
+        if self.budget.values(size, span, self.diagnostics) { Ok(()) } else { Err(Stop::Told) }
     }
 
     fn syntax_error(&self, info: &str, span: Span) -> Diagnostic {
@@ -373,12 +403,17 @@ fn colon_belongs_to_key(key: &Span) -> bool {
     matches!(key.source.text.as_bytes().get(key.end..), Some([b':', b'}' | b',' | b']', ..]))
 }
 
-fn size(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::List(items) => items.iter().map(size).sum(),
-        Value::Map(map) => map.values().map(size).sum(),
+/// Returns how many lists and mappings are in one another.
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => 1 + items.iter().map(height).max().unwrap_or(0),
+        Value::Map(map) => 1 + map.values().map(height).max().unwrap_or(0),
         _ => 0,
     }
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error(format!("nested too deeply: more than {MAX_DEPTH} levels"), span)
 }
 
 fn mark(tag: Option<&Tag>) -> Mark {

@@ -7,6 +7,7 @@ use super::LoadOptions;
 use super::discover::World;
 use super::environment::{Environment, Set, Setting};
 use super::interpolate::Interpolation;
+use super::limits::Budget;
 use super::provenance::Via;
 use super::tree::{Node, Path, Value};
 use super::uses::Uses;
@@ -18,6 +19,7 @@ const NAME: &str = "COMPOSE_PROJECT_NAME";
 /// Returns the name: `-p`, `COMPOSE_PROJECT_NAME`, `name:` of the last file that has it, the folder.
 pub(crate) fn project_name(
     options: &LoadOptions,
+    budget: &Budget,
     world: &World,
     documents: &[Node],
     diagnostics: &mut Vec<Diagnostic>,
@@ -44,6 +46,7 @@ pub(crate) fn project_name(
             // Told again, with the same place, when the whole file is interpolated.
             let mut interpolation = Interpolation {
                 environment: &world.environment,
+                budget,
                 told: &mut BTreeSet::new(),
                 uses: &mut Uses::default(),
                 diagnostics: &mut Vec::new(),

@@ -34,6 +34,9 @@ pub enum TemplateError {
         /// The piece from `${` on.
         part: String,
     },
+    /// What variables stand for is too long.
+    #[error("what the variables stand for is longer than {MAX_LENGTH} bytes")]
+    TooLong,
     /// `${VAR:?message}`.
     #[error("required variable {name} is missing a value{}{message}", if .message.is_empty() { "" } else { ": " })]
     Required {
@@ -133,7 +136,7 @@ fn expand(text: &str, variables: &mut dyn Variables, depth: usize) -> Result<Str
             }
         }
         if out.len() > MAX_LENGTH {
-            return Err(TemplateError::Invalid { part: "a text that grows without end".to_owned() });
+            return Err(TemplateError::TooLong);
         }
     }
     out.push_str(rest);

@@ -1,7 +1,10 @@
 //! Phases: what the tables ask of the merged tree (`shape`), and what holds across attributes
 //! and resources (`references`; spec row `model-consistency`).
 
+use std::collections::HashSet;
+
 use super::canonical::expected;
+use super::limits;
 use super::schema::{Field, Object, SERVICE, Shape, TOP, Twice};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::units;
@@ -14,6 +17,9 @@ pub(crate) fn shape(whole: &Node, diagnostics: &mut Vec<Diagnostic>) {
 
 /// The same for a part of the tree.
 pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    if limits::enough(diagnostics) {
+        return;
+    }
     match (shape, &node.value) {
         (Shape::Short(_, long), _) => check_shape(node, long, path, diagnostics),
         (Shape::Object(table), Value::Map(map)) => {
@@ -49,9 +55,10 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
             }
         }
         (Shape::Texts(Twice::Refuse) | Shape::Labels(Twice::Refuse), Value::List(items)) => {
-            for (index, node) in items.iter().enumerate() {
-                if items[..index].contains(node) {
-                    let text = node.as_text().unwrap_or_default();
+            let mut seen = HashSet::new();
+            for node in items {
+                let Some(text) = node.as_text() else { continue };
+                if !seen.insert(text) {
                     let message = format!("`{path}`: {text:?} is listed twice");
                     diagnostics.push(Diagnostic::error(message, node.span.clone()).help("remove one of them"));
                 }
@@ -108,6 +115,9 @@ pub(crate) fn references(whole: &Node, disabled: &Map, diagnostics: &mut Vec<Dia
         diagnostics,
     };
     for (name, service) in checker.services {
+        if limits::enough(checker.diagnostics) {
+            break;
+        }
         checker.service(name, service);
     }
     checker.container_names();

@@ -111,7 +111,7 @@ fn wrong_files_are_not() {
         assert!(validate("stack", &document(text)).is_err(), "{what} is valid: {text}");
         let options = LoadOptions {
             files: vec!["-".into()],
-            stdin: Some(text.to_owned()),
+            stdin: Some(text.into()),
             cwd: "/".into(),
             project_name: Some("demo".to_owned()),
             ..LoadOptions::default()

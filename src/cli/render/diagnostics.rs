@@ -197,7 +197,7 @@ mod tests {
 
     fn at(text: &str, part: &str) -> Span {
         let start = text.find(part).unwrap();
-        let source = Arc::new(Source { path: "stack.yml".into(), text: text.to_owned() });
+        let source = Arc::new(Source::new("stack.yml", text));
         Span { source, start, end: start + part.len() }
     }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::tests::tables;
 use super::*;
 use crate::compose::canonical::{Context, canonical};
+use crate::compose::limits::Budget;
 use crate::compose::tree::{Node, Path};
 use crate::compose::{parse, validate};
 use crate::diag::Severity;
@@ -168,13 +169,14 @@ fn samples() -> Vec<Value> {
 /// Returns what the loader has against a value of an attribute.
 fn loader_errors(table: &'static Object, name: &str, value: &Value) -> Vec<String> {
     let text = json!({ name: value }).to_string();
-    let mut diagnostics = Vec::new();
-    let mut node: Node = parse::documents(FilePath::new("f"), text.into_bytes(), &mut diagnostics).remove(0);
+    let (mut diagnostics, budget) = (Vec::new(), Budget::new());
+    let mut node: Node = parse::documents(FilePath::new("f"), text.into_bytes(), &budget, &mut diagnostics).remove(0);
     let mut shape = Shape::Object(table);
     if name == "external" {
         shape = Shape::Short(Convert::External, Box::leak(Box::new(shape)));
     }
-    canonical(&mut node, &shape, &Path::ROOT, &mut Context { diagnostics: &mut diagnostics, raw: false });
+    let mut cx = Context { diagnostics: &mut diagnostics, budget: &budget, raw: false };
+    canonical(&mut node, &shape, &Path::ROOT, &mut cx);
     validate::check_shape(&node, &shape, &Path::ROOT, &mut diagnostics);
     let errors = diagnostics.into_iter().filter(|d| d.severity == Severity::Error).map(|d| d.message);
     // Of its other attributes nothing was said.

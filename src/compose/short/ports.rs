@@ -40,7 +40,13 @@ pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> 
             }
         };
         match parse(&text) {
-            Ok(ports) => expanded.extend(ports.iter().map(|port| long(port, &item))),
+            Ok(ports) => {
+                // A range of all ports is a short text that stands for very much.
+                if !cx.budget.values(ports.len() * 5, item.span.as_ref(), cx.diagnostics) {
+                    break;
+                }
+                expanded.extend(ports.iter().map(|port| long(port, &item)));
+            }
             Err(problem) => {
                 let help = "write [[IP:]HOST:]CONTAINER[/PROTOCOL], as in \"8080:80\"";
                 cx.invalid(&item, &path.index(index), &problem, help);

@@ -85,7 +85,7 @@ fn load(yaml: &str) -> Project {
     let options = crate::compose::LoadOptions {
         cwd: "/".into(),
         files: vec!["-".into()],
-        stdin: Some(yaml.to_owned()),
+        stdin: Some(yaml.into()),
         ..Default::default()
     };
     let loaded = crate::compose::load(&options);
