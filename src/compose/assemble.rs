@@ -92,7 +92,8 @@ impl<'a> Assembly<'a> {
         self.files += 1;
         let via = || vec![Arc::new(Via::File { order, total })];
         let trail = self.options.provenance.then(|| Arc::new(Trail { via: via(), ..Trail::default() }));
-        let documents = parse::documents_with(&input.shown, input.bytes, trail, self.budget, &mut self.diagnostics);
+        let documents =
+            parse::documents_with(&input.shown, input.bytes, trail.as_ref(), self.budget, &mut self.diagnostics);
         Parsed { path: input.path, documents }
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn documents(path: &Path, bytes: Vec<u8>, budget: &Budget, diagnostic
 pub(crate) fn documents_with(
     path: &Path,
     bytes: Vec<u8>,
-    trail: Option<Arc<Trail>>,
+    trail: Option<&Arc<Trail>>,
     budget: &Budget,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Node> {
@@ -44,7 +44,7 @@ pub(crate) fn documents_with(
             anchors: HashMap::new(),
             aliased: 0,
             documents: Vec::new(),
-            trail: trail.clone(),
+            trail: trail.cloned(),
             diagnostics,
         };
         match reader.read(&text) {

@@ -13,6 +13,7 @@ fn project(text: &str) -> Project {
 }
 
 /// Compares what attributes of a service become, without what each service has.
+#[expect(clippy::needless_pass_by_value, reason = "the calls read better with a bare json!")]
 fn check(attributes: &str, expected: Json) {
     let text = format!(
         "services: {{b: {{image: x}}, a: {{image: x, {attributes}}}}}\n\
@@ -28,6 +29,7 @@ fn check(attributes: &str, expected: Json) {
 }
 
 /// Compares what a top-level section becomes.
+#[expect(clippy::needless_pass_by_value, reason = "the calls read better with a bare json!")]
 fn check_top(section: &str, text: &str, expected: Json) {
     let json = serde_json::to_value(project(&format!("services: {{}}\n{section}: {text}\n"))).unwrap();
     assert_eq!(json[section], expected, "{text}");
