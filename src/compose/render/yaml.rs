@@ -183,11 +183,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::compose::limits::Budget;
     use crate::compose::parse;
 
     fn read(text: &str) -> Node {
         let mut diagnostics = Vec::new();
-        let mut documents = parse::documents("x".as_ref(), text.as_bytes().to_vec(), &mut diagnostics);
+        let mut documents = parse::documents("x".as_ref(), text.as_bytes().to_vec(), &Budget::new(), &mut diagnostics);
         assert_eq!(diagnostics, [], "{text}");
         documents.pop().unwrap_or_else(|| Value::Null.into())
     }
