@@ -4,10 +4,10 @@ use super::written;
 use crate::compose::tree::Node;
 use crate::diag::Diagnostic;
 
-/// Least memory with which a container can start, as Docker has it.
-const LEAST_MEMORY: i64 = 6 << 20;
-/// One page: less is no file system in memory.
-const LEAST_SHARED: i64 = 4096;
+/// No program runs with less memory; who writes more digits means bytes.
+const LEAST_MEMORY: i64 = 64 << 10;
+/// A file system in memory that is smaller holds nothing.
+const LEAST_SHARED: i64 = 1024;
 
 pub(super) fn lint(name: &str, service: &Node, warnings: &mut Vec<Diagnostic>) {
     let at = |path: &str| path.split('.').try_fold(service, |node, key| node.get(key));
