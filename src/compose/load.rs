@@ -123,7 +123,13 @@ pub fn load(options: &LoadOptions) -> Loaded {
 
         profiles::select(&mut whole, &options.services);
         profiles::prune(&mut whole);
+        // Files that were read have become variables; those that were not are shown.
+        let unread = if options.resolve_environment { Vec::new() } else { env_files_of(&whole) };
         finish::finish(&mut whole, &Shape::Object(&TOP));
+        for (name, files) in unread {
+            let service = whole.get_mut("services").and_then(|services| services.get_mut(&name));
+            service.and_then(Node::as_map_mut).map(|service| service.insert("env_file".to_owned(), files));
+        }
         restore_services(&mut whole);
         finish::escape(&mut whole);
         loaded.tree = Some(whole);
@@ -133,6 +139,11 @@ pub fn load(options: &LoadOptions) -> Loaded {
     loaded.provenance = explained.map(|(tree, disabled)| Provenance { tree, disabled, uses, environment });
     loaded.diagnostics = tidy(diagnostics);
     loaded
+}
+
+/// Returns the `env_file` of each service that has some, by its name.
+fn env_files_of(whole: &Node) -> Vec<(String, Node)> {
+    services(whole).filter_map(|(name, service)| Some((name.clone(), service.get("env_file")?.clone()))).collect()
 }
 
 /// Returns the tree with the services that are off in it, and their names.

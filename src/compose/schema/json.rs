@@ -184,7 +184,12 @@ impl Generator {
             Shape::List(item, _) => array(self.printed(item), Twice::Keep),
             Shape::Map(values) => self.map(values),
             Shape::Object(table) => self.object(table),
-            Shape::Short(Convert::Ulimit, long) => any_of([json!({ "type": "integer" }), self.printed(long)]),
+            Shape::Short(Convert::Ulimit, long) => any_of([
+                json!({ "type": "integer" }),
+                self.printed(long),
+                // A limit of 0, as the reference prints it.
+                json!({ "type": "object", "maxProperties": 0 }),
+            ]),
             Shape::Short(_, long) => self.printed(long),
         }
     }

@@ -68,7 +68,7 @@ fn pull_policies() {
         assert_eq!(policy(good), "", "{good}");
     }
     insta::assert_snapshot!(policy("allways"), @r#"
-    stack.yml:1:39 `allways` error: `services.a.pull_policy`: "allways" is not a pull policy
+    stack.yml:1:39 `allways` error: "allways" is not a pull policy
         did you mean `always`?
     "#);
     assert_ne!(policy("every_day"), "");
