@@ -187,7 +187,9 @@ impl Reader<'_> {
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
                 let start = self.offsets.byte(error.marker().index()).min(text.len());
-                let span = Span { source: self.source.clone(), start, end: (start + 1).min(text.len()) };
+                // A whole character: the place of a mistake must be text.
+                let end = start + text.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+                let span = Span { source: self.source.clone(), start, end };
                 let diagnostic = self.syntax_error(error.info(), span);
                 let pad = match error.info() {
                     "invalid indentation"

@@ -323,6 +323,25 @@ fn numbers_of_every_kind() {
 }
 
 #[test]
+fn places_of_mistakes_are_between_characters() {
+    for text in [
+        "a: 'é\n",
+        "é: [é",
+        "a: b\n é: c\n",
+        "x-a: \"\\é\"",
+        "- é\né: a\n",
+        "a:\n- b\né\nc: d",
+        "%é\n---\n",
+        "&é é: *ü",
+    ] {
+        for diagnostic in quickly(&[("stack.yml", text.as_bytes())]).diagnostics {
+            let Some(span) = diagnostic.span else { continue };
+            assert!(span.source.text.get(span.start..span.end).is_some(), "{text}: {}..{}", span.start, span.end);
+        }
+    }
+}
+
+#[test]
 fn strange_but_harmless() {
     for text in
         ["services: {}", "services: {a: {image: x}}\n---\n---\n", "--- \n...\n", "a", "[]", "{}", "? a\n: b", "<<: 1"]
