@@ -15,7 +15,7 @@
 //! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `diag`, `ids`, `paths` |
 //! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
 //! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
-//! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values) |
+//! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values), `secrecy` |
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
 //! | [`plan`] | desired + observed -> steps, and what they mean to a person (`plan::review`); pure | `compose::model`, `graph`, `ids`, `spec`, `secrecy` |
 //! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (trait), `event`, `compose::model`, `ids` |
