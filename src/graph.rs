@@ -212,7 +212,6 @@ mod tests {
             configs: indexmap::IndexMap::new(),
             secrets: indexmap::IndexMap::new(),
             models: indexmap::IndexMap::new(),
-            extensions: indexmap::IndexMap::new(),
         };
         (project, spans)
     }

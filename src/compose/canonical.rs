@@ -5,7 +5,7 @@
 //! that answer only for the right kind, so one mistake is reported once.
 
 use super::limits::{self, Budget};
-use super::schema::{Bare, Field, Object, SERVICE, Shape, TOP, Twice, Values};
+use super::schema::{Bare, Field, Object, SERVICE, SERVICE_X_STACK, Shape, TOP, Twice, Values};
 use super::short::{self, Flow};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::{shellwords, units};
@@ -503,6 +503,9 @@ fn suggestion(key: &str, value: &Node, table: &Object) -> Option<String> {
     let mut fields = table.fields.iter().filter(below);
     if let (Some(field), None) = (fields.next(), fields.next()) {
         return Some(format!("did you mean `{}.{key}`?", field.name));
+    }
+    if table.name == SERVICE.name && SERVICE_X_STACK.field(key).is_some() {
+        return Some(format!("did you mean `x-stack.{key}`?"));
     }
     let names: Vec<&str> = table.fields.iter().map(|f| f.name).collect();
     (names.len() <= 12).then(|| format!("{} takes {}", table.name, quoted(&names)))

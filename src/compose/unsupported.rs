@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::discover::is_true;
 use super::environment::Environment;
-use super::schema::{Force, SERVICE, Shape, TOP};
+use super::schema::{Force, Object, PROJECT_X_STACK, SERVICE, SERVICE_X_STACK, Shape, TOP};
 use super::tree::{Node, Value};
 use crate::diag::{Diagnostic, Span};
 
@@ -13,9 +13,11 @@ use crate::diag::{Diagnostic, Span};
 pub(crate) fn unsupported(whole: &Node) -> Vec<Diagnostic> {
     let mut found = Findings::default();
     for (name, service) in whole.get("services").and_then(Node::as_map).into_iter().flatten() {
-        found.walk(service, &Shape::Object(&SERVICE), "services.*");
+        found.walk(service, &Shape::Object(&SERVICE), "services.*.");
+        found.own(service, &SERVICE_X_STACK, "services.*.");
         found.special(name, service);
     }
+    found.own(whole, &PROJECT_X_STACK, "");
     found.resources(whole);
     for (section, entries) in whole.as_map().into_iter().flatten() {
         if section != "services"
@@ -71,6 +73,13 @@ impl Findings {
                 items.iter().for_each(|node| self.walk(node, item, path));
             }
             _ => {}
+        }
+    }
+
+    /// `x-stack` is in no table, so that the phases leave it alone.
+    fn own(&mut self, parent: &Node, table: &'static Object, path: &str) {
+        if let Some(own) = parent.get("x-stack") {
+            self.walk(own, &Shape::Object(table), &[path, "x-stack"].concat());
         }
     }
 

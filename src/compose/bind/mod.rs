@@ -16,12 +16,12 @@ mod network;
 mod read;
 mod service;
 mod storage;
+mod x_stack;
 
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::config_json;
 use super::model::{Network, Project};
 use super::tree::{Map, Node};
 use crate::diag::Diagnostic;
@@ -39,9 +39,10 @@ pub(crate) fn project(
 ) -> Option<Project> {
     let mut binder = Binder { diagnostics };
     let enabled = whole.get("services").and_then(Node::as_map)?;
+    let x_stack = binder.project_x_stack(whole);
     let mut services = IndexMap::with_capacity(enabled.len());
     for (key, node) in enabled {
-        services.insert(ServiceName::new(key), binder.service(node, enabled));
+        services.insert(ServiceName::new(key), binder.service(node, enabled, &x_stack));
     }
     let mut networks: IndexMap<String, Network> =
         entries(whole, "networks").map(|(key, node)| (key.clone(), binder.network(node))).collect();
@@ -49,8 +50,6 @@ pub(crate) fn project(
         let default = || Network { name: format!("{name}_default"), ..Network::default() };
         networks.entry("default".to_owned()).or_insert_with(default);
     }
-    let own = |key: &str| key == "x-stack" || key.starts_with("x-stack-");
-    let top = whole.as_map().into_iter().flatten();
     Some(Project {
         name: ProjectName::new(name),
         working_dir: folder.to_owned(),
@@ -62,7 +61,6 @@ pub(crate) fn project(
         configs: entries(whole, "configs").map(|(key, node)| (key.clone(), storage::config(node))).collect(),
         secrets: entries(whole, "secrets").map(|(key, node)| (key.clone(), storage::secret(node))).collect(),
         models: entries(whole, "models").map(|(key, node)| (key.clone(), storage::model(node))).collect(),
-        extensions: top.filter(|(key, _)| own(key)).map(|(key, node)| (key.clone(), config_json(node))).collect(),
     })
 }
 

@@ -8,7 +8,7 @@ use super::read::{arguments, duration, entries, flag, items, paths, text, texts,
 use super::{Binder, develop, network};
 use crate::compose::model::{
     Condition, CredentialSpec, Dependency, EnvFile, HealthTest, Healthcheck, Logging, MacAddress, Provider, PullPolicy,
-    Service, ServiceModel,
+    Service, ServiceModel, XStack,
 };
 use crate::compose::tree::{Map, Node, Value};
 use crate::ids::ServiceName;
@@ -17,7 +17,7 @@ use crate::ids::signal;
 use crate::spec::RestartPolicy;
 
 impl Binder<'_> {
-    pub(super) fn service(&mut self, node: &Node, enabled: &Map) -> Service {
+    pub(super) fn service(&mut self, node: &Node, enabled: &Map, x_stack: &XStack) -> Service {
         let mut networks = self.networks(node);
         let mac_address: Option<MacAddress> = node.get("mac_address").and_then(|at| self.unit(at));
         if let Some(at) = node.get("mac_address")
@@ -62,6 +62,7 @@ impl Binder<'_> {
             post_start: self.hooks(node, "post_start"),
             pre_stop: self.hooks(node, "pre_stop"),
             develop: node.get("develop").map(|develop| self.develop(develop)),
+            x_stack: self.x_stack(node, x_stack),
             deploy: node.get("deploy").map(|deploy| self.deploy(deploy)),
             attach: node.get("attach").map(Node::is_true),
             logging: node.get("logging").map(|logging| Logging {

@@ -5,6 +5,7 @@
 mod ports;
 mod scalars;
 mod sizes;
+mod x_stack;
 
 use super::tree::{Map, Node};
 use crate::diag::{Diagnostic, Span};
@@ -27,6 +28,7 @@ pub(crate) fn lint(whole: &Node) -> Vec<Diagnostic> {
     }
     ports::lint(services, &mut warnings);
     scalars::lint(whole, &mut warnings);
+    x_stack::lint(whole, &mut warnings);
     warnings
 }
 

@@ -36,6 +36,7 @@ mod network;
 mod service;
 mod storage;
 mod units;
+mod x_stack;
 
 pub use build::Build;
 pub use deploy::{
@@ -58,6 +59,7 @@ pub use network::{ExternalLink, Ipam, IpamPool, Network, Port, PortMode, Service
 pub use service::Service;
 pub use storage::{Config, ConfigSource, Secret, SecretSource, Volume};
 pub use units::{Bytes, Cpus, MacAddress, Mode, Platform, SwapLimit, UnitError};
+pub use x_stack::{Ready, WatchMode, XStack};
 
 use std::path::PathBuf;
 
@@ -92,10 +94,6 @@ pub struct Project {
     /// AI models by the key of the file.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub models: IndexMap<String, Model>,
-    /// Top-level `x-stack*` keys, as written: this program's own extensions. Other `x-*` keys are
-    /// somebody else's; `config` prints them, nothing here reads them.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub extensions: IndexMap<String, serde_json::Value>,
 }
 
 /// Tells whether an attribute is as if it had not been given.

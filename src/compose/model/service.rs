@@ -12,7 +12,7 @@ use super::{
     BlkioConfig, Build, Bytes, CgroupMode, Cpus, CredentialSpec, Dependency, Deploy, Develop, Device, DeviceRequest,
     DeviceRule, EnvFile, ExternalLink, FileGrant, Healthcheck, Hook, IpcMode, Logging, MacAddress, NetworkMode,
     PidMode, Platform, Port, PreStartHook, Provider, PullPolicy, ServiceModel, ServiceNetwork, SwapLimit, Ulimit,
-    UtsMode, VolumeMount, VolumesFrom,
+    UtsMode, VolumeMount, VolumesFrom, XStack,
 };
 use crate::ids::ServiceName;
 use crate::spec::RestartPolicy;
@@ -87,6 +87,8 @@ attributes! {
         pub pre_stop: Vec<Hook>,
         /// What `watch` does while files are edited.
         pub develop: Option<Develop>,
+        /// `x-stack`: when it counts as ready, and what `watch` does besides.
+        pub x_stack: XStack,
         /// How many containers there are and what they may use.
         pub deploy: Option<Deploy>,
         /// Its output is shown by a foreground `up`; true when absent.

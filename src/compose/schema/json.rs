@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Bare, Field, Force, Object, Shape, TOP, Twice, Values};
+use super::{Bare, Field, Force, Object, PROJECT_X_STACK, SERVICE, SERVICE_X_STACK, Shape, TOP, Twice, Values};
 use crate::compose::short::Convert;
 
 /// Returns the schema of a Compose file: all short and long forms, and a string with a variable
@@ -61,6 +61,13 @@ impl Generator {
             }
             merge(&mut schema, self.field(field));
             properties.insert(self.key(table, field), schema);
+        }
+        if self.form == Form::Written
+            && let Some(own) = x_stack(table)
+        {
+            let mut schema = json!({ "description": "What only `stack` reads; other programs ignore it." });
+            merge(&mut schema, any_of([self.object(own), json!({ "type": "null" })]));
+            properties.insert("x-stack".to_owned(), schema);
         }
         let mut schema = json!({ "title": title(table), "type": "object", "properties": properties });
         // The reference prints extension attributes at the top only.
@@ -399,6 +406,12 @@ fn key(table: &Object) -> String {
     let name = table.name;
     let name = name.strip_prefix("a ").or_else(|| name.strip_prefix("an ")).unwrap_or(name);
     name.replace("'s", "").replace(' ', "_")
+}
+
+/// Returns what the `x-stack` of a table's mapping takes, where there is one.
+fn x_stack(table: &Object) -> Option<&'static Object> {
+    let own = [(&TOP, &PROJECT_X_STACK), (&SERVICE, &SERVICE_X_STACK)];
+    own.into_iter().find(|(outer, _)| std::ptr::eq(*outer, table)).map(|(_, own)| own)
 }
 
 fn title(table: &Object) -> String {

@@ -254,3 +254,22 @@ fn the_schema_and_the_loader_agree() {
     }
     assert!(differences.is_empty(), "{}\n{}", differences.len(), differences.join("\n"));
 }
+
+#[test]
+fn editors_know_what_x_stack_takes() {
+    let mut compiled = Compiled::new(file_schema());
+    let index = compiled.part("");
+    let mut check = |of_file: Value, of_service: Value, expected: bool| {
+        let file = json!({ "x-stack": of_file, "services": { "a": { "image": "x", "x-stack": of_service } } });
+        assert_eq!(compiled.schemas.validate(&file, index).is_ok(), expected, "{file}");
+    };
+    check(json!({ "ready": "auto", "watch": "restart" }), json!({ "ready": "http:80/a?b", "watch": "${W}" }), true);
+    check(json!(null), json!({ "ready": "log:ready to (accept|serve)", "x-note": [1] }), true);
+    check(json!({}), json!({ "ready": "${R:-tcp:80}" }), true);
+    check(json!({ "ready": "tcp:80" }), json!({}), false);
+    check(json!({}), json!({ "ready": "tcp:" }), false);
+    check(json!({}), json!({ "ready": 80 }), false);
+    check(json!({}), json!({ "watch": "sync" }), false);
+    check(json!({}), json!({ "raedy": "auto" }), false);
+    check(json!({}), json!([]), false);
+}

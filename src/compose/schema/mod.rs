@@ -19,10 +19,12 @@ mod json;
 mod process;
 mod resources;
 mod service;
+mod x_stack;
 
 pub use json::{config_schema, file_schema};
 use resources::{CONFIG, INCLUDE, NETWORK, SECRET, VOLUME};
 pub(crate) use service::SERVICE;
+pub(crate) use x_stack::{PROJECT_X_STACK, SERVICE_X_STACK};
 
 pub(crate) use super::short::Convert;
 

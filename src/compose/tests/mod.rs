@@ -7,6 +7,7 @@ mod loading;
 mod model;
 mod reference;
 mod variables;
+mod x_stack;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -269,8 +269,6 @@ fn top_level() {
         }),
     );
     check_top("models", "{m: {model: ai/x, context_size: 10}}", json!({"m": {"model": "ai/x", "context_size": 10}}));
-    let project = project("x-stack: {a: [1]}\nx-stack-more: b\nx-other: c\nservices: {}\n");
-    assert_eq!(serde_json::to_value(project.extensions).unwrap(), json!({"x-stack": {"a": [1]}, "x-stack-more": "b"}));
 }
 
 #[test]
