@@ -1,5 +1,7 @@
 //! The one vocabulary of what happens: progress lines, JSON, the log and `events` all draw these.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ContainerId, ProjectName};
@@ -37,12 +39,25 @@ pub enum Event {
         id: ContainerId,
         /// What happened.
         action: Action,
+        /// Its image and labels, without Compose's own.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        attributes: BTreeMap<String, String>,
     },
     /// The operation ended; the last object of its stream.
     Done {
         /// Failures, in the order they happened; empty for success.
         errors: Vec<Failure>,
     },
+}
+
+impl Event {
+    /// Returns when a container's event happened, nanoseconds since 1970; `None` for other events.
+    pub fn time_ns(&self) -> Option<i64> {
+        match self {
+            Self::Container { time_ns, .. } => Some(*time_ns),
+            _ => None,
+        }
+    }
 }
 
 /// One thing that went wrong in an operation, ready to be shown.
@@ -158,6 +173,13 @@ pub enum Action {
     Create,
     /// Its process runs.
     Start,
+    /// The engine sent its first process a signal, for a user or a plan; SIGKILL goes to all of its processes.
+    Kill {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The kernel ended one of its processes for want of memory.
+    Oom,
     /// Its process ended.
     Die {
         /// Exit status; 128 and the signal's number when a signal ended it.
@@ -196,6 +218,8 @@ mod tests {
         for action in [
             Action::Create,
             Action::Start,
+            Action::Kill { signal: 15 },
+            Action::Oom,
             Action::Die { exit_code: 137, oom: true, restart_in_ms: None },
             Action::Die { exit_code: 1, oom: false, restart_in_ms: Some(100) },
             Action::Stop,
@@ -209,6 +233,7 @@ mod tests {
                 name: "demo-web-1".to_owned(),
                 id: ContainerId::from_bytes([7; 32]),
                 action,
+                attributes: BTreeMap::from([("image".to_owned(), "redis".to_owned())]),
             });
         }
     }

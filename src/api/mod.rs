@@ -11,7 +11,7 @@
 //! | `GET /v1/projects/NAME/containers` | | [`Vec<ContainerSummary>`] |
 //! | `GET /v1/projects` | | [`Vec<ProjectSummary>`] |
 //! | `POST /v1/logs` | [`LogsRequest`] | [`LogLine`]s |
-//! | `GET /v1/events?project=NAME` | | events, without end |
+//! | `GET /v1/events?project=NAME&since=NS&until=NS` | | events from now on or, with `since`, also the kept ones; to `until` or without end (nanoseconds since 1970) |
 //! | `GET /v1/containers/REF` | | Docker's container inspect object |
 //! | `GET /v1/containers/REF/shim` | | [`ShimAddress`], where `exec` and `attach` talk |
 //! | `GET /v1/images`, `GET /v1/images/REF` | | [`Vec<ImageSummary>`], Docker's image inspect |

@@ -134,6 +134,7 @@ pub(crate) enum Command {
     Down(c::down::DownArgs),
     Ps(c::ps::PsArgs),
     Logs(c::logs::LogsArgs),
+    Events(c::events::EventsArgs),
     Exec(c::exec::ExecArgs),
     Create(c::create::CreateArgs),
     Start(c::start::StartArgs),
@@ -162,6 +163,7 @@ impl Command {
     pub(crate) fn prints_json(&self) -> bool {
         let format = match self {
             Self::Config(args) => return args.prints_json(),
+            Self::Events(args) => return args.json,
             Self::Ps(args) => &args.format,
             Self::Images(args) => &args.format,
             Self::Ls(args) => &args.format,

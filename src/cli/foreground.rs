@@ -346,7 +346,7 @@ impl Watch {
                 self.alive.remove(&name);
                 None
             }
-            Action::Create | Action::Stop | Action::Health { .. } => None,
+            Action::Create | Action::Kill { .. } | Action::Oom | Action::Stop | Action::Health { .. } => None,
         }
     }
 

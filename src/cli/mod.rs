@@ -95,6 +95,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         Command::Down(args) => c::down::run(context.then(args.project.clone()), &args),
         Command::Ps(args) => c::ps::run(context.then(args.project.clone()), &args),
         Command::Logs(args) => c::logs::run(context.then(args.project.clone().into()), &args),
+        Command::Events(args) => c::events::run(context.then(args.project.clone()), &args),
         Command::Exec(args) => c::exec::run(context.then(args.project.clone()), &args),
         Command::Create(args) => c::create::run(context.then(args.project.clone()), &args),
         Command::Start(args) => c::start::run(context.then(args.project.clone()), &args),

@@ -183,7 +183,11 @@ async fn logs(State(daemon): Shared, Json(request): Json<LogsRequest>) -> Respon
 }
 
 async fn events(State(daemon): Shared, Query(query): Query<HashMap<String, String>>) -> Response {
-    ndjson(daemon.subscribe(query.get("project").map(|name| ProjectName::new(name.as_str()))))
+    let moment = |key: &str| query.get(key).and_then(|text| text.parse().ok());
+    ndjson(match query.get("project").map(|name| ProjectName::new(name.as_str())) {
+        Some(project) => daemon.events(project, moment("since"), moment("until")),
+        None => daemon.subscribe(None),
+    })
 }
 
 async fn inspect(State(daemon): Shared, Path(name): Path<String>) -> Response {

@@ -14,9 +14,11 @@
 //! is to be started again, no client is connected. It takes the router namespace with it.
 
 mod adopt;
+mod announce;
 mod container;
 #[cfg(test)]
 mod fixture;
+mod history;
 mod http;
 mod images;
 mod inspect;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Parts;
-use super::container::{Entry, Reply, label_of};
+use super::announce::Announcer;
+use super::container::{Entry, Reply};
+use super::history::History;
 use super::launch::{self, Launch, Launched, Namespace};
 use super::presence::Presence;
 use crate::engine::{ExitStatus, Probe, Runs, ShimNotice};
@@ -18,7 +20,7 @@ use crate::host::HostError;
 use crate::ids::{ContainerId, NetworkName, ProjectName};
 use crate::lifecycle::condition::{self, Verdict};
 use crate::lifecycle::{self, Command, Report, Time};
-use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait, labels};
+use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait};
 use crate::spec::{ContainerSpec, NetworkSpec};
 
 /// What the owner is told or asked.
@@ -67,13 +69,15 @@ pub(super) struct State {
     pub networks: BTreeMap<NetworkName, NetworkSpec>,
     waits: Vec<(Wait, Reply)>,
     timers: BTreeSet<(Time, ContainerId)>,
-    subscribers: Vec<(Option<ProjectName>, mpsc::Sender<Event>)>,
+    announcer: Announcer,
 }
 
 impl State {
     pub(super) fn new(parts: Parts, inputs: mpsc::UnboundedSender<Input>, presence: Presence) -> Self {
         let (notices, source) = mpsc::unbounded_channel();
+        let history = History::open(&parts.paths.root);
         Self {
+            announcer: Announcer::new(history),
             networks: super::network_record::read_all(&parts.paths).into_iter().map(|n| (n.name.clone(), n)).collect(),
             parts,
             inputs,
@@ -85,7 +89,6 @@ impl State {
             containers: HashMap::new(),
             waits: Vec::new(),
             timers: BTreeSet::new(),
-            subscribers: Vec::new(),
         }
     }
 
@@ -160,7 +163,7 @@ impl State {
                 self.waits.push((wait, reply));
                 self.answer_waits();
             }
-            Input::Subscribe { project, sink } => self.subscribers.push((project, sink)),
+            Input::Subscribe { project, sink } => self.announcer.subscribe(project, sink),
             Input::Launched { id, run, result } => self.launched(&id, run, result),
             Input::Probed { id, run, probe, began, code, output } => {
                 if self.containers.get(&id).is_some_and(|e| e.run == run) {
@@ -249,10 +252,21 @@ impl State {
                 }
                 self.timers.insert((at, id.clone()));
             }
-            Command::Signal(signal) => entry.signal(signal, self.notices.clone()),
-            Command::Kill => entry.signal(nix::libc::SIGKILL, self.notices.clone()),
-            Command::Report(report) => self.emit(id, action_of(report)),
+            Command::Signal(signal) => self.signal(id, signal),
+            Command::Kill => self.signal(id, nix::libc::SIGKILL),
+            Command::Report(report) => {
+                if matches!(report, Report::Died { oom: true, .. }) {
+                    self.emit(id, Action::Oom);
+                }
+                self.emit(id, action_of(report));
+            }
         }
+    }
+
+    fn signal(&mut self, id: &ContainerId, signal: i32) {
+        let Some(entry) = self.containers.get(id) else { return };
+        entry.signal(signal, self.notices.clone());
+        self.emit(id, Action::Kill { signal });
     }
 
     /// Begins a start on a task of its own.
@@ -532,24 +546,7 @@ impl State {
     /// Tells subscribers and the log what happened.
     fn emit(&mut self, id: &ContainerId, action: Action) {
         let Some(entry) = self.containers.get(id) else { return };
-        let spec = &entry.spec;
-        tracing::info!(container = spec.name, ?action, "container");
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let event = Event::Container {
-            time_ns: super::now_ns(),
-            project: ProjectName::new(label_of(spec, labels::PROJECT)),
-            service: label_of(spec, labels::SERVICE).to_owned(),
-            name: spec.name.clone(),
-            id: id.clone(),
-            action,
-        };
-        self.subscribers.retain(|(project, sink)| match project {
-            Some(project) if project.as_str() != label_of(spec, labels::PROJECT) => !sink.is_closed(),
-            // One that does not read is let go rather than remembered for.
-            _ => sink.try_send(event.clone()).is_ok(),
-        });
+        self.announcer.announce(&entry.spec, action);
     }
 
     fn observed(&self) -> Observed {

@@ -13,6 +13,7 @@ mod convergence;
 mod daemon;
 mod dependencies;
 mod engine;
+mod events;
 mod example;
 mod faults;
 mod images;

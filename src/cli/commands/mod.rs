@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod down;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod images;

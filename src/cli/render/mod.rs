@@ -2,6 +2,7 @@
 
 pub mod diagnostics;
 pub(crate) mod duration;
+pub(crate) mod event;
 mod excerpt;
 pub(crate) mod explain;
 pub(crate) mod logs;
