@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::crash::Card;
 use crate::ids::{ContainerId, ProjectName};
 
 /// Something that happened, as it crosses the socket (one JSON object a line).
@@ -188,6 +189,9 @@ pub enum Action {
         oom: bool,
         /// The engine starts it again after so many milliseconds.
         restart_in_ms: Option<u64>,
+        /// How and why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        card: Option<Box<Card>>,
     },
     /// The user or a plan stopped it.
     Stop,
@@ -215,13 +219,15 @@ mod tests {
         let failure = Failure { doing: String::new(), why: "no".to_owned(), hint: None };
         check(Event::Done { errors: vec![failure.clone(), Failure { hint: Some("try".to_owned()), ..failure }] });
         check(Event::Done { errors: Vec::new() });
+        let death = crate::crash::Death { exit_code: 1, lines: vec!["so".to_owned()], ..Default::default() };
+        let card = Box::new(crate::crash::card(&death));
         for action in [
             Action::Create,
             Action::Start,
             Action::Kill { signal: 15 },
             Action::Oom,
-            Action::Die { exit_code: 137, oom: true, restart_in_ms: None },
-            Action::Die { exit_code: 1, oom: false, restart_in_ms: Some(100) },
+            Action::Die { exit_code: 137, oom: true, restart_in_ms: None, card: None },
+            Action::Die { exit_code: 1, oom: false, restart_in_ms: Some(100), card: Some(card) },
             Action::Stop,
             Action::Health { status: "healthy".to_owned() },
             Action::Destroy,

@@ -19,6 +19,7 @@
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
 //! | [`plan`] | desired + observed -> steps, and what they mean to a person (`plan::review`); pure | `compose::model`, `graph`, `ids`, `spec`, `secrecy` |
 //! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (trait), `event`, `compose::model`, `ids` |
+//! | [`crash`] | facts of a run that ended -> the card that tells why; pure | `ids` (signal names) |
 //! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `spec`, `ids` |
 //! | [`host`] | the narrow trait `apply` needs, and `fake` for tests | `plan` (types), `spec`, `ids` |
 //! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `spec`, `ids`, `paths`, `net::publish` |
@@ -67,6 +68,7 @@ pub mod api;
 pub mod apply;
 pub mod cli;
 pub mod compose;
+pub mod crash;
 pub mod daemon;
 pub mod diag;
 pub mod engine;

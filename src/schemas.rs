@@ -37,6 +37,7 @@ pub static ALL: &[Schema] = &[
     written("inspect", include_str!("../schemas/inspect.schema.json")),
     written("version", include_str!("../schemas/version.schema.json")),
     written("event", include_str!("../schemas/event.schema.json")),
+    written("why", include_str!("../schemas/why.schema.json")),
     written("events", include_str!("../schemas/events.schema.json")),
 ];
 

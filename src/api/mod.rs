@@ -9,6 +9,7 @@
 //! | `POST /v1/projects/NAME/down` | [`DownRequest`] | events |
 //! | `POST /v1/projects/NAME/{start,stop,restart,kill,rm}` | [`ServicesRequest`] | events |
 //! | `GET /v1/projects/NAME/containers` | | [`Vec<ContainerSummary>`] |
+//! | `GET /v1/projects/NAME/why` | | [`Vec<Why>`] |
 //! | `GET /v1/projects` | | [`Vec<ProjectSummary>`] |
 //! | `POST /v1/logs` | [`LogsRequest`] | [`LogLine`]s |
 //! | `GET /v1/events?project=NAME&since=NS&until=NS` | | events from now on or, with `since`, also the kept ones; to `until` or without end (nanoseconds since 1970) |
@@ -33,6 +34,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::compose::model::Project;
+use crate::crash::Card;
 use crate::event::Failure;
 use crate::ids::{ContainerId, ProjectName, ServiceName};
 pub use crate::plan::review::{Change, Effect, Kind, Review, Reviewed};
@@ -180,6 +182,9 @@ pub struct ContainerSummary {
     pub since: Option<i64>,
     /// Times the engine started it again.
     pub restarts: u32,
+    /// Why its last run ended, in a few words; empty while it runs and where the exit status says it.
+    #[serde(default)]
+    pub cause: String,
     /// Published ports, one entry a host address.
     pub publishers: Vec<Publisher>,
     /// Ports the container exposes without publishing them, `6379/tcp`.
@@ -190,6 +195,19 @@ pub struct ContainerSummary {
     pub networks: Vec<String>,
     /// Mount sources (volume names, host paths).
     pub mounts: Vec<String>,
+}
+
+/// Why a container is as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The container.
+    pub container: ContainerSummary,
+    /// Why its newest start failed; empty when it did not.
+    pub error: String,
+    /// What its health check said last, where it fails.
+    pub check: Option<String>,
+    /// How its last run ended; `None` when none did.
+    pub card: Option<Card>,
 }
 
 /// One published port of a container that runs.
@@ -253,6 +271,9 @@ pub struct LogLine {
     pub time_ns: i64,
     /// The text.
     pub text: String,
+    /// In place of a line: the container died unexpectedly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Box<Card>>,
 }
 
 /// Where to talk to a container's shim.

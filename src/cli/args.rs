@@ -151,6 +151,7 @@ pub(crate) enum Command {
     Image(c::image::ImageArgs),
     Inspect(c::inspect::InspectArgs),
     Wait(c::wait::WaitArgs),
+    Why(c::why::WhyArgs),
     Schema(c::schema::SchemaArgs),
     Version(c::version::VersionArgs),
     /// Run the engine in the foreground.
@@ -167,6 +168,7 @@ impl Command {
             Self::Ps(args) => &args.format,
             Self::Images(args) => &args.format,
             Self::Ls(args) => &args.format,
+            Self::Why(args) => &args.format,
             _ => return false,
         };
         format == "json"

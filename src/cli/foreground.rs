@@ -22,6 +22,7 @@ use super::render::logs::{LogPrinter, Style, short_name};
 use super::ui::Progress;
 use crate::api::client::{Client, ClientError, Lines, escape};
 use crate::api::{LogLine, LogsRequest, ServicesRequest, UpRequest};
+use crate::crash::Card;
 use crate::event::{Action, Event, Failure};
 use crate::ids::ServiceName;
 
@@ -186,8 +187,16 @@ struct Watch {
     alive: BTreeSet<String>,
     /// Exit status of each container that ended, with its service.
     codes: BTreeMap<String, (String, i32)>,
-    /// Ends that are not shown yet: container, service, exit status.
-    exits: Vec<(String, String, i32)>,
+    /// Ends that are not shown yet.
+    exits: Vec<End>,
+}
+
+/// A container that ended.
+struct End {
+    name: String,
+    service: String,
+    code: i32,
+    card: Option<Box<Card>>,
 }
 
 /// How far the stopping has come.
@@ -233,6 +242,8 @@ impl Watch {
                 () = wait(quiet_at) => Input::Quiet,
             };
             match input {
+                // The news of a death comes with its event.
+                Input::Log(Ok(Some(LogLine { card: Some(_), .. }))) => {}
                 Input::Log(Ok(Some(line))) => {
                     self.printer.line(&line);
                     if quiet_at.is_some() {
@@ -333,9 +344,9 @@ impl Watch {
                 self.alive.insert(name);
                 None
             }
-            Action::Die { exit_code, restart_in_ms, .. } => {
+            Action::Die { exit_code, restart_in_ms, card, .. } => {
                 self.codes.insert(name.clone(), (service.clone(), exit_code));
-                self.exits.push((name.clone(), service.clone(), exit_code));
+                self.exits.push(End { name: name.clone(), service: service.clone(), code: exit_code, card });
                 if restart_in_ms.is_some() {
                     return None;
                 }
@@ -357,10 +368,13 @@ impl Watch {
 
     /// Shows the ends of containers whose output is shown.
     fn show_exits(&mut self) -> Result<()> {
-        for (name, service, code) in std::mem::take(&mut self.exits) {
+        for End { name, service, code, card } in std::mem::take(&mut self.exits) {
             if self.attached.iter().any(|s| s.as_str() == service) {
                 tracing::debug!(project = self.project, name, code, "ended");
                 self.printer.status(&name, &service, &format!("exited with code {code}"));
+                if let Some(card) = card.filter(|card| card.is_crash()) {
+                    self.printer.card(&name, &card);
+                }
             }
         }
         self.printer.flush()?;

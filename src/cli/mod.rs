@@ -111,6 +111,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         Command::Image(args) => c::image::run(&context, &args),
         Command::Inspect(args) => c::inspect::run(&context, &args),
         Command::Wait(args) => c::wait::run(context.then(args.project.clone()), &args),
+        Command::Why(args) => c::why::run(context.then(args.project.clone()), &args),
         Command::Schema(args) => c::schema::run(&args),
         Command::Version(args) => c::version::run(&args),
         Command::Daemon => Ok(()),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::autopsy;
 use super::container::Entry;
 use super::launch::{self, Sandbox};
 use super::state::State;
@@ -62,7 +63,9 @@ async fn resume_networks(state: &State, parts: &super::Parts) {
 async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<Adopted>) {
     let parts = state.parts().clone();
     let known_exit = record.runs.exit;
+    let id = record.spec.id.clone();
     let (mut entry, next) = revive(record, adopted.as_ref().map(|adopted| &adopted.status), super::now_ns());
+    entry.card = autopsy::kept(&parts.engine, &id);
     let spec = Arc::clone(&entry.spec);
     let mut inputs = Vec::new();
     match (next, adopted) {
@@ -139,7 +142,8 @@ fn revive(record: ContainerRecord, shim: Option<&ShimStatus>, now_ns: i64) -> (E
         _ => {
             // It was running and its shim is gone: the machine was restarted, or both were killed.
             if ran {
-                entry.last_exit = Some(ExitStatus { code: KILLED, oom_killed: false, finished_ns: now_ns });
+                entry.last_exit =
+                    Some(ExitStatus { code: KILLED, oom_killed: false, finished_ns: now_ns, ..ExitStatus::default() });
             }
             // Unless the user stopped it, it may also have been between two tries of its policy.
             let wanted = entry.started_ns.is_some() && entry.error.is_empty() && !record.runs.stopped_by_user;
@@ -164,7 +168,8 @@ mod tests {
     use crate::engine::Runs;
     use crate::spec::{ContainerSpec, RestartPolicy};
 
-    const EXIT: ExitStatus = ExitStatus { code: 3, oom_killed: false, finished_ns: 20 };
+    const EXIT: ExitStatus =
+        ExitStatus { code: 3, oom_killed: false, finished_ns: 20, signal: None, oom_kills: 0, memory_peak: None };
 
     fn record(restart: RestartPolicy) -> ContainerRecord {
         ContainerRecord {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::autopsy::Trail;
 use super::launch::Sandbox;
 use super::presence::Reason;
+use crate::crash::Card;
 use crate::engine::{Bound, ExitStatus, ShimNotice, ShimStatus};
 use crate::host::HostError;
 use crate::ids::ServiceName;
@@ -46,6 +48,10 @@ pub(super) struct Entry {
     pub early_exit: Option<ExitStatus>,
     /// Keeps the daemon while the container is not at rest.
     pub reason: Option<Reason>,
+    /// What will tell why its run ended.
+    pub trail: Trail,
+    /// How its last run ended.
+    pub card: Option<Card>,
 }
 
 impl Entry {
@@ -68,6 +74,8 @@ impl Entry {
             launching: false,
             early_exit: None,
             reason: None,
+            trail: Trail::default(),
+            card: None,
         }
     }
 
@@ -159,6 +167,7 @@ impl Entry {
                     })
                     .collect(),
             }),
+            card: self.card.as_ref(),
             bound: self.sandbox.as_ref().map_or(&[], |s| s.bound.as_slice()),
         }
     }
@@ -189,6 +198,8 @@ pub(super) struct View<'a> {
     pub restarts: u32,
     /// Health, where the container has a check.
     pub health: Option<HealthView>,
+    /// How its last run ended.
+    pub card: Option<&'a Card>,
     /// Sockets that stand open on the host for it.
     pub bound: &'a [Bound],
 }

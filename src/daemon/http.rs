@@ -34,6 +34,7 @@ pub(super) fn router(daemon: Arc<Daemon>) -> Router {
         .route("/v1/version", get(version))
         .route("/v1/projects", get(projects))
         .route("/v1/projects/{name}/containers", get(containers))
+        .route("/v1/projects/{name}/why", get(why))
         .route("/v1/projects/{name}/up", post(up))
         .route("/v1/projects/{name}/plan", post(plan))
         .route("/v1/projects/{name}/down", post(down))
@@ -144,6 +145,10 @@ async fn projects(State(daemon): Shared) -> Response {
 
 async fn containers(State(daemon): Shared, Path(name): Path<String>) -> Response {
     Json(daemon.summaries(Some(ProjectName::new(name))).await).into_response()
+}
+
+async fn why(State(daemon): Shared, Path(name): Path<String>) -> Response {
+    Json(daemon.why(ProjectName::new(name)).await).into_response()
 }
 
 async fn plan(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<UpRequest>) -> Response {

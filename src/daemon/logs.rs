@@ -91,6 +91,18 @@ impl Daemon {
                     }
                 },
                 Some(event) = events.recv() => {
+                    if let Some(card) = crash_of(&event, &request) {
+                        // Its last line is in the file before its end is told.
+                        let rest: Vec<_> = follower.rest().collect();
+                        let lines = rest.into_iter().flat_map(|(writer, entries)| {
+                            entries.into_iter().map(move |entry| writer.line(entry)).collect::<Vec<_>>()
+                        });
+                        for line in lines.chain([card]) {
+                            if sink.send(line).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
                     ended = request.until_all_ended && is_an_end(&event) && self.all_ended(&request).await;
                     let Some((writer, since_ns)) = self.appeared(event).await else { continue };
                     if writer.is_wanted(&request) && known.insert(writer.container.clone()) {
@@ -131,6 +143,23 @@ impl Daemon {
     }
 }
 
+/// Returns the card of a container that died unexpectedly, in the place of a line.
+fn crash_of(event: &Event, request: &LogsRequest) -> Option<LogLine> {
+    let Event::Container { action: Action::Die { card: Some(card), .. }, time_ns, service, name, .. } = event else {
+        return None;
+    };
+    let wanted = request.services.is_empty() || request.services.iter().any(|s| s.as_str() == service);
+    (card.is_crash() && wanted && request.index.is_none()).then(|| LogLine {
+        container: name.clone(),
+        service: service.clone(),
+        number: 1,
+        stream: "stderr".to_owned(),
+        time_ns: *time_ns,
+        text: String::new(),
+        card: Some(card.clone()),
+    })
+}
+
 /// Tells whether a container has ended or is gone.
 fn is_an_end(event: &Event) -> bool {
     matches!(
@@ -157,6 +186,7 @@ impl Writer {
             stream: entry.stream.name().to_owned(),
             time_ns: entry.time_ns,
             text: entry.text,
+            card: None,
         }
     }
 }

@@ -7,14 +7,22 @@ use std::time::Duration;
 
 use super::Daemon;
 use super::state::Input;
+use crate::crash::By;
 use crate::host::{Host, HostError};
 use crate::ids::{ContainerId, VolumeName};
 use crate::plan::Wait;
 use crate::spec::{ContainerSpec, Mount, MountKind, NetworkSpec, VolumeSpec};
 
-/// This machine, as plans see it.
+/// This machine, as plans see it; and the command whose plan it is.
 #[derive(Clone)]
-pub(super) struct Machine(pub Arc<Daemon>);
+pub(super) struct Machine(pub Arc<Daemon>, pub &'static str);
+
+impl Machine {
+    /// Returns whose wish it is that a container ends.
+    fn by(&self) -> By {
+        By::User { command: self.1.to_owned() }
+    }
+}
 
 impl Host for Machine {
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), HostError> {
@@ -79,12 +87,12 @@ impl Host for Machine {
 
     async fn stop_container(&self, id: &ContainerId, signal: i32, grace: Duration) -> Result<(), HostError> {
         let id = id.clone();
-        self.0.request(|reply| Input::Stop { id, signal, grace, reply }).await
+        self.0.request(|reply| Input::Stop { id, signal, grace, by: self.by(), reply }).await
     }
 
     async fn kill_container(&self, id: &ContainerId, signal: i32) -> Result<(), HostError> {
         let id = id.clone();
-        self.0.request(|reply| Input::Kill { id, signal, reply }).await
+        self.0.request(|reply| Input::Kill { id, signal, by: self.by(), reply }).await
     }
 
     async fn remove_container(&self, id: &ContainerId, volumes: &[VolumeName]) -> Result<(), HostError> {

@@ -15,6 +15,7 @@
 
 mod adopt;
 mod announce;
+mod autopsy;
 mod container;
 #[cfg(test)]
 mod fixture;

@@ -50,7 +50,7 @@ impl Daemon {
             return vec![failed("keep the project's definition", HostError::new(error))];
         }
         let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
-        self.apply(plan, &sink, Until::ClientGone(limit)).await
+        self.apply("up", plan, &sink, Until::ClientGone(limit)).await
     }
 
     /// Stops and removes a project, or some of its services.
@@ -73,7 +73,7 @@ impl Daemon {
             return tell(&plan, &sink);
         }
         let whole = request.services.is_empty();
-        let mut failures = self.apply(plan, &sink, Until::Done).await;
+        let mut failures = self.apply("down", plan, &sink, Until::Done).await;
         let remains = |c: &ObservedContainer| label_of(&c.spec, labels::PROJECT) == name.as_str();
         if whole
             && failures.is_empty()
@@ -130,7 +130,14 @@ impl Daemon {
             Action::Restart => Until::Limit(limit),
             _ => Until::Done,
         };
-        self.apply(plan, &sink, until).await
+        let command = match action {
+            Action::Start => "start",
+            Action::Stop => "stop",
+            Action::Restart => "restart",
+            Action::Kill => "kill",
+            Action::Remove => "rm",
+        };
+        self.apply(command, plan, &sink, until).await
     }
 
     /// Fetches images side by side.
@@ -164,8 +171,8 @@ impl Daemon {
         }
     }
 
-    /// Executes a plan.
-    async fn apply(self: &Arc<Self>, plan: Plan, sink: &Sink, until: Until) -> Vec<Failure> {
+    /// Executes a plan that a command asked for.
+    async fn apply(self: &Arc<Self>, command: &'static str, plan: Plan, sink: &Sink, until: Until) -> Vec<Failure> {
         for note in &plan.notes {
             let _ = sink.send(Event::Note { message: note.to_string() });
         }
@@ -193,7 +200,7 @@ impl Daemon {
                 let _ = stop.send(true);
             })
         };
-        let host = Arc::new(Machine(Arc::clone(self)));
+        let host = Arc::new(Machine(Arc::clone(self), command));
         let events = {
             let sink = sink.clone();
             move |event| {

@@ -8,10 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::container::label_of;
 use super::state::{Input, State};
 use super::{Daemon, history, inspect, project_record, summary};
-use crate::api::{ApiError, ContainerSummary, ProjectSummary, ShimAddress};
+use crate::api::{ApiError, ContainerSummary, ProjectSummary, ShimAddress, Why};
 use crate::event::Event;
 use crate::ids::{ContainerId, ProjectName};
 use crate::plan::labels;
+use crate::spec::Health;
 
 /// Events that wait for a reader at most.
 const EVENTS: usize = 4096;
@@ -50,6 +51,28 @@ impl Daemon {
             })
             .await;
         list.sort_by(|a, b| (&a.service, a.number, &a.name).cmp(&(&b.service, b.number, &b.name)));
+        list
+    }
+
+    /// Tells why the containers of a project are as they are, ordered as [`Self::summaries`].
+    pub(super) async fn why(&self, project: ProjectName) -> Vec<Why> {
+        let mut list = self
+            .read(move |state| {
+                let entries = state.containers.values();
+                let own = entries.filter(|e| label_of(&e.spec, labels::PROJECT) == project.as_str());
+                own.map(|entry| {
+                    let container = summary::summary(&entry.view(state.epoch_ns()));
+                    let check = match entry.replica.health() {
+                        Some(Health::Unhealthy) => entry.why_not_ready(&container.service.as_str().into()),
+                        _ => None,
+                    };
+                    Why { container, error: entry.error.clone(), check, card: entry.card.clone() }
+                })
+                .collect::<Vec<_>>()
+            })
+            .await;
+        let key = |why: &Why| (why.container.service.clone(), why.container.number);
+        list.sort_by_key(key);
         list
     }
 

@@ -10,10 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Parts;
 use super::announce::Announcer;
+use super::autopsy::{self, Trail};
 use super::container::{Entry, Reply};
 use super::history::History;
 use super::launch::{self, Launch, Launched, Namespace};
 use super::presence::Presence;
+use crate::crash::{By, Sent};
 use crate::engine::{ExitStatus, Probe, Runs, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
@@ -38,9 +40,9 @@ pub(super) enum Input {
     /// Start it.
     Start { id: ContainerId, reply: Reply },
     /// Ask it to stop; answers once it has ended.
-    Stop { id: ContainerId, signal: i32, grace: Duration, reply: Reply },
+    Stop { id: ContainerId, signal: i32, grace: Duration, by: By, reply: Reply },
     /// Send it a signal.
-    Kill { id: ContainerId, signal: i32, reply: Reply },
+    Kill { id: ContainerId, signal: i32, by: By, reply: Reply },
     /// Forget it; answers once its shim has gone.
     Remove { id: ContainerId, reply: Reply },
     /// Wait for a condition.
@@ -147,8 +149,9 @@ impl State {
                 }
                 None => no_such(&id, reply),
             },
-            Input::Stop { id, signal, grace, reply } => match self.containers.get_mut(&id) {
+            Input::Stop { id, signal, grace, by, reply } => match self.containers.get_mut(&id) {
                 Some(entry) => {
+                    entry.trail.asked = Some(by);
                     entry.ending.push(reply);
                     self.step(&id, lifecycle::Input::StopRequested { signal, grace });
                 }
@@ -157,7 +160,7 @@ impl State {
                     let _ = reply.send(Ok(()));
                 }
             },
-            Input::Kill { id, signal, reply } => self.kill(&id, signal, reply),
+            Input::Kill { id, signal, by, reply } => self.kill(&id, signal, by, reply),
             Input::Remove { id, reply } => self.remove(&id, reply),
             Input::Await { wait, reply } => {
                 self.waits.push((wait, reply));
@@ -258,13 +261,29 @@ impl State {
                 if matches!(report, Report::Died { oom: true, .. }) {
                     self.emit(id, Action::Oom);
                 }
-                self.emit(id, action_of(report));
+                self.report(id, report);
             }
         }
     }
 
+    /// Tells what a container's state machine reports; a death with its card.
+    fn report(&mut self, id: &ContainerId, report: Report) {
+        let Report::Died { code, oom, restart_in } = report else { return self.emit(id, action_of(report)) };
+        let card = autopsy::card(self, id, code, restart_in);
+        if let Some(card) = card.as_ref().filter(|card| card.is_crash()) {
+            autopsy::keep(&self.parts.engine, id, card);
+        }
+        if let Some(entry) = self.containers.get_mut(id) {
+            entry.card.clone_from(&card);
+        }
+        let restart_in_ms = restart_in.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        self.emit(id, Action::Die { exit_code: code, oom, restart_in_ms, card: card.map(Box::new) });
+    }
+
     fn signal(&mut self, id: &ContainerId, signal: i32) {
-        let Some(entry) = self.containers.get(id) else { return };
+        let Some(entry) = self.containers.get_mut(id) else { return };
+        let by = entry.trail.asked.clone().unwrap_or_else(|| By::Engine { why: String::new() });
+        entry.trail.sent.push(Sent { signal, by });
         entry.signal(signal, self.notices.clone());
         self.emit(id, Action::Kill { signal });
     }
@@ -274,6 +293,7 @@ impl State {
         let namespace = self.namespace_of(id);
         let Some(entry) = self.containers.get_mut(id) else { return };
         entry.run += 1;
+        entry.trail = Trail::default();
         entry.launching = true;
         entry.early_exit = None;
         let (run, launch) = (
@@ -353,7 +373,7 @@ impl State {
                 tracing::warn!(container = entry.spec.name, why, "start failed");
                 entry.error.clone_from(&why);
                 let finished_ns = entry.finished_ns.unwrap_or_else(super::now_ns);
-                let status = ExitStatus { code, oom_killed: false, finished_ns };
+                let status = ExitStatus { code, oom_killed: false, finished_ns, ..ExitStatus::default() };
                 entry.last_exit = Some(status);
                 for reply in entry.starting.drain(..) {
                     let error = HostError::new(why.clone());
@@ -420,11 +440,17 @@ impl State {
                 }
                 tracing::warn!(container = entry.spec.name, "its shim has gone");
                 let ran = entry.pid.take().is_some();
+                entry.trail.shim_gone = true;
                 launch::withdraw_names(&self.parts, &entry.spec);
                 self.parts.engine.kill_leftovers(&id);
                 if ran {
                     let entry = self.containers.get_mut(&id).expect("looked up above");
-                    let status = ExitStatus { code: 137, oom_killed: false, finished_ns: super::now_ns() };
+                    let status = ExitStatus {
+                        code: 137,
+                        oom_killed: false,
+                        finished_ns: super::now_ns(),
+                        ..ExitStatus::default()
+                    };
                     entry.finished_ns = Some(status.finished_ns);
                     entry.last_exit = Some(status);
                     self.record_exit(&id, status);
@@ -434,13 +460,14 @@ impl State {
         }
     }
 
-    fn kill(&mut self, id: &ContainerId, signal: i32, reply: Reply) {
+    fn kill(&mut self, id: &ContainerId, signal: i32, by: By, reply: Reply) {
         let Some(entry) = self.containers.get_mut(id) else { return no_such(id, reply) };
         if entry.replica.is_at_rest() {
             let why = format!("container {} is not running", entry.spec.name);
             let _ = reply.send(Err(HostError::new(why)));
             return;
         }
+        entry.trail.asked = Some(by);
         // One that is about to be started again is kept from it.
         if signal == nix::libc::SIGKILL {
             entry.ending.push(reply);
@@ -570,11 +597,7 @@ const PROBE_OUTPUT: usize = 4096;
 fn action_of(report: Report) -> Action {
     match report {
         Report::Started => Action::Start,
-        Report::Died { code, oom, restart_in } => Action::Die {
-            exit_code: code,
-            oom,
-            restart_in_ms: restart_in.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
-        },
+        Report::Died { code, oom, .. } => Action::Die { exit_code: code, oom, restart_in_ms: None, card: None },
         Report::Stopped => Action::Stop,
         Report::Health(health) => Action::Health { status: health.word().to_owned() },
     }

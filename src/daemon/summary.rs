@@ -2,6 +2,7 @@
 
 use super::container::{View, label_of};
 use crate::api::{ContainerSummary, Publisher};
+use crate::crash::Card;
 use crate::ids::ProjectName;
 use crate::plan::labels;
 use crate::spec::{MountKind, Protocol};
@@ -25,6 +26,7 @@ pub(super) fn summary(view: &View<'_>) -> ContainerSummary {
         exit_code: if view.state == "running" { 0 } else { view.exit_code },
         since: if running { view.started_ns } else { view.finished_ns.or(view.started_ns) }.map(seconds),
         restarts: view.restarts,
+        cause: view.card.filter(|_| view.state != "running").and_then(Card::short).unwrap_or_default(),
         publishers: publishers(view),
         exposed: spec.exposed.clone(),
         labels: spec.labels.clone(),
@@ -111,7 +113,7 @@ mod tests {
     fn a_start_that_failed_leaves_what_was() {
         let mut entry = entry();
         check(&entry, "created", 0, None);
-        let failed = ExitStatus { code: 127, oom_killed: false, finished_ns: 9_000_000_000 };
+        let failed = ExitStatus { code: 127, oom_killed: false, finished_ns: 9_000_000_000, ..ExitStatus::default() };
         entry.replica = entry.replica.ended(127);
         entry.last_exit = Some(failed);
         check(&entry, "created", 127, None);

@@ -227,6 +227,24 @@ impl Cgroup {
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// Returns the most memory that the container had in use since [`Self::forget_peak`], bytes.
+    pub(crate) fn memory_peak(&self) -> Option<u64> {
+        let (root, file) = match self.hierarchies.legacy("memory") {
+            Some(root) => (root, "memory.max_usage_in_bytes"),
+            None => (self.hierarchies.unified.as_deref()?, "memory.peak"),
+        };
+        fs::read_to_string(root.join(&self.path).join(file)).ok()?.trim().parse().ok()
+    }
+
+    /// Lets the peak begin anew with the next run. On v2 it stays that of all runs: there only
+    /// the reader's own view can be set back.
+    pub(crate) fn forget_peak(&self) {
+        if let Some(root) = self.hierarchies.legacy("memory") {
+            // A peak that is too high is only told as such.
+            let _ = fs::write(root.join(&self.path).join("memory.max_usage_in_bytes"), "0");
+        }
+    }
+
     /// Sends SIGKILL to every process in the container's cgroups.
     pub(crate) fn kill(&self) {
         self.killed.store(true, Ordering::Relaxed);

@@ -113,7 +113,7 @@ pub struct Started {
 }
 
 /// How a container ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitStatus {
     /// Exit status; 128 and the signal's number when a signal ended it.
     pub code: i32,
@@ -121,6 +121,19 @@ pub struct ExitStatus {
     pub oom_killed: bool,
     /// When, nanoseconds since 1970.
     pub finished_ns: i64,
+    /// The signal that ended its first process; `None` when it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Processes that the kernel ended for want of memory.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub oom_kills: u64,
+    /// The most memory it had in use, bytes, where the kernel says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_peak: Option<u64>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a shim knows of its container.

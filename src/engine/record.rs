@@ -154,7 +154,7 @@ mod tests {
         fs::write(&path, with_runs(br#"{"version":1,"spec":{}}"#, &Runs::default())).unwrap();
         let (whole, length) = (read(), fs::metadata(&path).unwrap().len());
         assert_eq!((&whole["version"], &whole["runs"]["restarts"]), (&1.into(), &0.into()));
-        let exit = ExitStatus { code: i32::MIN, oom_killed: false, finished_ns: i64::MIN };
+        let exit = ExitStatus { code: i32::MIN, oom_killed: false, finished_ns: i64::MIN, ..ExitStatus::default() };
         let longest = Runs {
             started_ns: Some(i64::MIN),
             exit: Some(exit),

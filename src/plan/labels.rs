@@ -32,10 +32,13 @@ pub const REPLACES: &str = "com.docker.compose.replace";
 
 /// One entry of the label [`DEPENDS_ON`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Edge {
-    pub(super) service: ServiceName,
-    pub(super) condition: Condition,
-    pub(super) restart: bool,
+pub struct Edge {
+    /// The dependency.
+    pub service: ServiceName,
+    /// What it must have come to first.
+    pub condition: Condition,
+    /// The dependent is restarted with it.
+    pub restart: bool,
 }
 
 /// Returns the value of [`DEPENDS_ON`] for a service.
@@ -47,7 +50,7 @@ pub(super) fn depends_on(service: &Service) -> String {
 }
 
 /// Reads a value of [`DEPENDS_ON`]; entries of other tools that make no sense are left out.
-pub(super) fn parse_depends_on(text: &str) -> Vec<Edge> {
+pub fn parse_depends_on(text: &str) -> Vec<Edge> {
     let edge = |entry: &str| {
         let mut parts = entry.split(':');
         let service = parts.next().filter(|name| !name.is_empty())?;

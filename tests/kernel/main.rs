@@ -10,6 +10,7 @@ mod alone;
 mod commands;
 mod confinement;
 mod convergence;
+mod crash;
 mod daemon;
 mod dependencies;
 mod engine;

@@ -100,7 +100,10 @@ pub(crate) fn run(context: &Context, args: &LogsArgs) -> Result<()> {
                 // Cancel-safe: see `Lines::next`.
                 line = lines.next() => match line? {
                     Some(line) => {
-                        printer.line(&line);
+                        match &line.card {
+                            Some(card) => printer.card(&line.container, card),
+                            None => printer.line(&line),
+                        }
                         if !lines.ready() {
                             printer.flush()?;
                         }

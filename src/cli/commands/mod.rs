@@ -23,3 +23,4 @@ pub(crate) mod stop;
 pub(crate) mod up;
 pub(crate) mod version;
 pub(crate) mod wait;
+pub(crate) mod why;

@@ -93,7 +93,7 @@ mod tests {
         };
         check(Action::Start, "start ID (image=redis, name=demo-web-1)");
         check(Action::Kill { signal: 15 }, "kill ID (image=redis, name=demo-web-1, signal=15)");
-        let die = Action::Die { exit_code: 143, oom: false, restart_in_ms: None };
+        let die = Action::Die { exit_code: 143, oom: false, restart_in_ms: None, card: None };
         check(die, "die ID (exitCode=143, image=redis, name=demo-web-1)");
         let health = Action::Health { status: "healthy".to_owned() };
         check(health, "health_status: healthy ID (image=redis, name=demo-web-1)");

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr as _;
 use super::duration::log_time;
 use super::style::Palette;
 use crate::api::LogLine;
+use crate::crash::Card;
 
 /// How log lines look.
 #[derive(Debug, Clone)]
@@ -57,6 +58,14 @@ impl LogPrinter {
         }
         self.to(stderr).extend_from_slice(line.text.as_bytes());
         self.open = (!line.text.ends_with('\n')).then(|| (line.container.clone(), stderr));
+    }
+
+    /// Adds how a container died.
+    pub(crate) fn card(&mut self, container: &str, card: &Card) {
+        self.end_open_line();
+        let title = format!("{} died:", short_name(container, &self.project));
+        let text = super::card::draw(&title, card, self.style.palette);
+        self.to(true).extend_from_slice(text.as_bytes());
     }
 
     /// Adds what happened to a container: `web-1 exited with code 1`.
@@ -137,6 +146,7 @@ mod tests {
             stream: stream.to_owned(),
             time_ns: 1_700_000_000_000_000_000,
             text: text.to_owned(),
+            card: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! From answers and events to text. Everything here is pure but for the writing of progress.
 
+pub(crate) mod card;
 pub mod diagnostics;
 pub(crate) mod duration;
 pub(crate) mod event;

@@ -22,7 +22,7 @@ pub(crate) fn draw(containers: &[ContainerSummary], now: i64, truncate: bool) ->
                 command(c, truncate),
                 c.service.clone(),
                 ago(c.created, now),
-                status(c, now),
+                with_cause(c, status(c, now)),
                 ports(c),
             ]
         })
@@ -45,7 +45,7 @@ pub(crate) fn to_json(c: &ContainerSummary, now: i64, truncate: bool) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut json = json!({
         "Command": command(c, truncate),
         "CreatedAt": absolute(c.created),
         "ExitCode": c.exit_code,
@@ -66,7 +66,12 @@ pub(crate) fn to_json(c: &ContainerSummary, now: i64, truncate: bool) -> Value {
         "Size": "0B",
         "State": c.state,
         "Status": status(c, now),
-    })
+    });
+    // A key of ours, only where there is something to say.
+    if !c.cause.is_empty() {
+        json["Cause"] = Value::from(c.cause.as_str());
+    }
+    json
 }
 
 /// Returns the state in words: `Up 3 seconds (healthy)`, `Exited (0) 2 minutes ago`.
@@ -90,6 +95,11 @@ pub(crate) fn status(c: &ContainerSummary, now: i64) -> String {
         "dead" => "Dead".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// Adds why its last run ended.
+fn with_cause(c: &ContainerSummary, status: String) -> String {
+    if c.cause.is_empty() { status } else { format!("{status}: {}", c.cause) }
 }
 
 /// Returns the command, quoted, and cut unless wanted whole.

@@ -20,6 +20,7 @@ fn container(name: &str) -> ContainerSummary {
         health: String::new(),
         exit_code: 0,
         since: Some(NOW - 3),
+        cause: String::new(),
         restarts: 0,
         publishers: Vec::new(),
         exposed: Vec::new(),

@@ -118,6 +118,7 @@ impl Container {
     async fn start_process(self: &Rc<Self>) -> Result<Started, StartError> {
         let warnings = self.make_cgroup()?;
         let oom_kills = self.cgroup.borrow().oom_kills();
+        self.cgroup.borrow().forget_peak();
         let (stdio, mut ends) = self.stdio()?;
         // The same upper folder must not be mounted twice.
         self.state.borrow_mut().mounts = None;
@@ -166,7 +167,7 @@ impl Container {
                 // A pump that panicked has lost its output; the exit is told all the same.
                 let _ = pump.await;
             }
-            container.ended(code, oom_kills).await;
+            container.ended(code, process.signal_of_end(), oom_kills).await;
         });
         Ok(started)
     }
@@ -203,11 +204,13 @@ impl Container {
         }
     }
 
-    async fn ended(&self, code: i32, oom_before: u64) {
+    async fn ended(&self, code: i32, signal: Option<i32>, oom_before: u64) {
         self.ports.borrow_mut().set_running(false);
         self.log.borrow_mut().finish(now_ns());
-        let oom_killed = self.cgroup.borrow().oom_kills() > oom_before;
-        let exit = ExitStatus { code, oom_killed, finished_ns: now_ns() };
+        let oom_kills = self.cgroup.borrow().oom_kills().saturating_sub(oom_before);
+        let memory_peak = self.cgroup.borrow().memory_peak();
+        let exit =
+            ExitStatus { code, oom_killed: oom_kills > 0, finished_ns: now_ns(), signal, oom_kills, memory_peak };
         {
             let mut state = self.state.borrow_mut();
             state.status.pid = None;

@@ -20,6 +20,7 @@ pub(super) struct Process {
     pub(super) pid: u32,
     pidfd: AsyncFd<OwnedFd>,
     code: Cell<Option<i32>>,
+    signal: Cell<Option<i32>>,
     ended: Notify,
 }
 
@@ -29,6 +30,7 @@ impl Process {
             pid,
             pidfd: watch(pidfd, tokio::io::Interest::READABLE)?,
             code: Cell::new(None),
+            signal: Cell::new(None),
             ended: Notify::new(),
         }))
     }
@@ -68,10 +70,18 @@ impl Process {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let status = rustix::process::waitid(rustix::process::WaitId::PidFd(self.pidfd().as_fd()), options);
         match status {
-            Ok(Some(status)) => Some(exit_code(&status)),
+            Ok(Some(status)) => {
+                self.signal.set(status.terminating_signal());
+                Some(exit_code(&status))
+            }
             Ok(None) => None,
             Err(_) => Some(255),
         }
+    }
+
+    /// Returns the signal that ended it; `None` when it exited, or runs.
+    pub(super) fn signal_of_end(&self) -> Option<i32> {
+        self.signal.get()
     }
 
     /// Tells whether it has been seen to end.
