@@ -104,6 +104,8 @@ pub enum Status {
     Created,
     Recreating,
     Recreated,
+    Updating,
+    Updated,
     Starting,
     Started,
     Restarting,
@@ -131,6 +133,8 @@ impl Status {
             Self::Created => "Created",
             Self::Recreating => "Recreate",
             Self::Recreated => "Recreated",
+            Self::Updating => "Updating",
+            Self::Updated => "Updated",
             Self::Starting => "Starting",
             Self::Started => "Started",
             Self::Restarting => "Restarting",
@@ -156,6 +160,7 @@ impl Status {
             Self::Pulling
                 | Self::Creating
                 | Self::Recreating
+                | Self::Updating
                 | Self::Starting
                 | Self::Restarting
                 | Self::Waiting

@@ -155,6 +155,7 @@ async fn execute<H: Host>(host: &H, op: &Op) -> Result<(), HostError> {
         Op::EnsureVolume(spec) => host.ensure_volume(spec).await,
         Op::RemoveVolume(name) => host.remove_volume(name).await,
         Op::CreateContainer { spec, .. } => host.create_container(spec).await,
+        Op::UpdateContainer { spec, .. } => host.update_container(spec).await,
         Op::StartContainer(target) => host.start_container(&target.id).await,
         Op::AwaitCondition(wait) => host.await_condition(wait).await,
         Op::StopContainer { target, signal, grace } => host.stop_container(&target.id, *signal, *grace).await,

@@ -73,6 +73,7 @@ impl Progress {
             Op::RemoveLinks { .. } => (None, None),
             Op::CreateContainer { replaces: Some(_), .. } => (Some(S::Recreating), Some(S::Recreated)),
             Op::CreateContainer { replaces: None, .. } => (Some(S::Creating), Some(S::Created)),
+            Op::UpdateContainer { .. } => (Some(S::Updating), Some(S::Updated)),
             Op::StartContainer(target) if self.restarted.contains(&target.id) => {
                 (Some(S::Restarting), Some(S::Started))
             }
@@ -104,6 +105,7 @@ pub(super) fn doing(op: &Op) -> String {
         Op::EnsureVolume(spec) => format!("create volume {:?}", spec.name.as_str()),
         Op::RemoveVolume(name) => format!("remove volume {:?}", name.as_str()),
         Op::CreateContainer { target, .. } => format!("create container {:?}", target.name),
+        Op::UpdateContainer { target, .. } => format!("change container {:?}", target.name),
         Op::StartContainer(target) => format!("start container {:?}", target.name),
         Op::AwaitCondition(wait) => format!("wait for service {:?}", wait.service.as_str()),
         Op::StopContainer { target, .. } => format!("stop container {:?}", target.name),
@@ -119,6 +121,7 @@ fn resources(op: &Op) -> Vec<Resource> {
         Op::EnsureVolume(spec) => vec![Resource::Volume(spec.name.as_str().to_owned())],
         Op::RemoveVolume(name) => vec![Resource::Volume(name.as_str().to_owned())],
         Op::CreateContainer { target, .. }
+        | Op::UpdateContainer { target, .. }
         | Op::StartContainer(target)
         | Op::StopContainer { target, .. }
         | Op::KillContainer { target, .. }

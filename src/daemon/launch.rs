@@ -194,6 +194,12 @@ pub(super) async fn answer_names(parts: &Parts, spec: &ContainerSpec, netns: &Ow
     let networks = spec.endpoints.iter().map(|e| e.network.clone()).collect();
     let upstream: Vec<IpAddr> = spec.dns.clone();
     parts.net.serve_dns(&spec.id, netns.as_fd(), networks, upstream).await.map_err(HostError::new)?;
+    tell_names(parts, spec);
+    Ok(())
+}
+
+/// Makes the container's names known.
+pub(super) fn tell_names(parts: &Parts, spec: &ContainerSpec) {
     let records = spec.endpoints.iter().map(|endpoint| {
         let own = [spec.name.clone(), spec.id.short().to_owned(), spec.hostname.clone()];
         Record {
@@ -204,5 +210,4 @@ pub(super) async fn answer_names(parts: &Parts, spec: &ContainerSpec, netns: &Ow
         }
     });
     parts.net.set_records(&spec.id, Some(records.collect()));
-    Ok(())
 }

@@ -80,6 +80,10 @@ impl Host for Machine {
         Ok(())
     }
 
+    async fn update_container(&self, spec: &ContainerSpec) -> Result<(), HostError> {
+        self.0.amend(spec).await
+    }
+
     async fn start_container(&self, id: &ContainerId) -> Result<(), HostError> {
         let id = id.clone();
         self.0.request(|reply| Input::Start { id, reply }).await
@@ -177,7 +181,7 @@ pub(super) fn no_source(source: &Path, target: &str) -> HostError {
 }
 
 /// Runs file work off the event loop.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
 ) -> Result<T, HostError> {
     tokio::task::spawn_blocking(work).await.map_err(HostError::new)?

@@ -14,6 +14,7 @@
 //! is to be started again, no client is connected. It takes the router namespace with it.
 
 mod adopt;
+mod amend;
 mod announce;
 mod autopsy;
 mod container;

@@ -40,7 +40,9 @@ impl Reservations {
         for step in &plan.steps {
             match &step.op {
                 Op::EnsureNetwork(spec) => networks.push(NetworkSpec::clone(spec)),
-                Op::CreateContainer { spec, .. } => containers.push(ContainerSpec::clone(spec)),
+                Op::CreateContainer { spec, .. } | Op::UpdateContainer { spec, .. } => {
+                    containers.push(ContainerSpec::clone(spec))
+                }
                 _ => {}
             }
         }
@@ -63,7 +65,17 @@ impl Reservations {
             for spec in networks.iter().filter(|spec| names.insert(spec.name.clone())) {
                 observed.networks.push(ObservedNetwork { spec: spec.clone(), alive: false });
             }
-            for spec in containers.iter().filter(|spec| ids.insert(spec.id.clone())) {
+            for spec in containers {
+                if !ids.insert(spec.id.clone()) {
+                    // Places on networks that one which exists is about to take.
+                    for own in observed.containers.iter_mut().filter(|own| own.spec.id == spec.id) {
+                        let places = &mut own.spec.endpoints;
+                        let joined = spec.endpoints.iter().filter(|e| places.iter().all(|o| o.network != e.network));
+                        let joined: Vec<_> = joined.cloned().collect();
+                        places.extend(joined);
+                    }
+                    continue;
+                }
                 let state = ContainerState::Created;
                 observed.containers.push(ObservedContainer { spec: spec.clone(), state, health: None });
             }

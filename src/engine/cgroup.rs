@@ -3,6 +3,8 @@
 //! Where memory, cpu and pids are v1 controllers, a container has a folder in each that it
 //! needs and, where a v2 tree is mounted beside them, one there for `cgroup.kill`.
 
+mod change;
+
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::change::Refused;
 use super::devices;
 use crate::spec::Resources;
 

@@ -34,8 +34,23 @@ impl Engine {
                 make_dir(source)?;
             }
         }
+        self.write_bundle(spec, &folder)?;
+        let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        write(&folder.join("hosts"), bundle::hosts(spec).as_bytes())?;
+        write(&folder.join("hostname"), format!("{}\n", spec.hostname).as_bytes())?;
+        write(&folder.join("resolv.conf"), bundle::resolv_conf(spec, &resolv).as_bytes())?;
+        let _writing = self.inner.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let record = match record::load(&folder) {
+            Ok(old) => ContainerRecord { spec: spec.clone(), ..old },
+            Err(_) => ContainerRecord::new(spec.clone(), now_ns()),
+        };
+        record::save(&folder, &record)
+    }
+
+    /// Writes the container's `config.json`: whoever reads it sees the old one or the new one.
+    pub(super) fn write_bundle(&self, spec: &ContainerSpec, folder: &Path) -> Result<(), EngineError> {
         let host = Host {
-            bundle: &folder,
+            bundle: folder,
             // Who it really is, its own files tell when it starts.
             user: image_user(spec).unwrap_or_else(|_| root()),
             devices: if spec.privileged { host_devices() } else { Vec::new() },
@@ -48,16 +63,12 @@ impl Engine {
             path: path.clone(),
             source,
         })?;
-        write(&path, &text)?;
-        let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        write(&folder.join("hosts"), bundle::hosts(spec).as_bytes())?;
-        write(&folder.join("hostname"), format!("{}\n", spec.hostname).as_bytes())?;
-        write(&folder.join("resolv.conf"), bundle::resolv_conf(spec, &resolv).as_bytes())?;
-        let record = match record::load(&folder) {
-            Ok(old) => ContainerRecord { spec: spec.clone(), ..old },
-            Err(_) => ContainerRecord::new(spec.clone(), now_ns()),
-        };
-        record::save(&folder, &record)
+        if !path.exists() {
+            return write(&path, &text);
+        }
+        let aside = folder.join(".config.json.new");
+        write(&aside, &text)?;
+        fs::rename(&aside, &path).map_err(|source| EngineError::File { doing: "write", path, source })
     }
 
     /// Makes what all containers share: the folder their roots are mounted on, each in its own

@@ -25,7 +25,7 @@ use super::shim::Setup;
 use super::wire::{self, Frame, Receiver, Sender};
 use super::{Adopted, Engine, EngineError, ShimFds, ShimNotice, create, short_socket_path};
 use crate::ids::ContainerId;
-use crate::spec::{ContainerSpec, MountKind, PublishedPort, Seccomp};
+use crate::spec::{ContainerSpec, MountKind, PublishedPort, Resources, Seccomp};
 use crate::sys::mount::{Attributes, set_attributes};
 
 /// How long a shim may take to answer what takes it no time.
@@ -103,6 +103,19 @@ impl Shim {
         match self.request(Operation::Probe(probe)).await? {
             Reply::Output(output) => Ok(output),
             Reply::StartFailed(failure) => Err(failure.into()),
+            other => Err(ShimError::Refused(unexpected(&other))),
+        }
+    }
+
+    /// Changes the container's limits; returns warnings about those that this host cannot enforce.
+    ///
+    /// # Errors
+    ///
+    /// A limit that the kernel refuses. Then all are as before.
+    pub async fn limit(&self, resources: Resources) -> Result<Vec<String>, ShimError> {
+        match self.request(Operation::Limit(resources)).await? {
+            Reply::Limited(warnings) => Ok(warnings),
+            Reply::Refused(why) => Err(ShimError::Refused(why)),
             other => Err(ShimError::Refused(unexpected(&other))),
         }
     }

@@ -11,6 +11,7 @@
 //!
 //! The engine has not heard of Compose, and of networks only as a namespace descriptor.
 
+mod amend;
 mod bundle;
 mod capability;
 mod cgroup;
@@ -73,6 +74,8 @@ struct Inner {
     config: EngineConfig,
     hierarchies: Hierarchies,
     trash: Trash,
+    /// Held while a record is read, changed and written.
+    records: std::sync::Mutex<()>,
     /// What all containers share is on disk.
     prepared: AtomicBool,
     /// The server that forks shims, started with the first of them.
@@ -185,6 +188,7 @@ impl Engine {
                 trash: Trash::new(&config.paths.root),
                 config,
                 hierarchies,
+                records: std::sync::Mutex::default(),
                 prepared: AtomicBool::new(false),
                 server: tokio::sync::Mutex::default(),
             }),

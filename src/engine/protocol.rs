@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use super::failure::StartError;
-use crate::spec::{Protocol, PublishedPort};
+use crate::spec::{Protocol, PublishedPort, Resources};
 
 /// First message on a connection to a shim's socket.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +34,7 @@ pub(crate) enum Operation {
     Signal(i32),
     Publish { ports: Vec<PublishedPort>, upstream: Upstream },
     Probe(Probe),
+    Limit(Resources),
     Status,
     Shutdown,
 }
@@ -97,6 +98,8 @@ pub(crate) enum Reply {
     Bound(Vec<Bound>),
     PublishFailed(PublishFailure),
     Output(ExecOutput),
+    /// Limits that this host cannot enforce.
+    Limited(Vec<String>),
     Status(ShimStatus),
     Refused(String),
 }

@@ -90,6 +90,7 @@ impl Engine {
     /// 8 to 20 ms on a busy one, three times in the life of each container.
     pub fn update_runs(&self, id: &ContainerId, change: impl FnOnce(&mut Runs)) -> Result<(), EngineError> {
         let path = self.container_dir(id).join(FILE);
+        let _writing = self.inner.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         change_runs(&path, change).map_err(|source| EngineError::File { doing: "update the record", path, source })
     }
 }

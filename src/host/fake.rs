@@ -138,6 +138,11 @@ impl Host for FakeHost {
         self.call(format!("create {}", spec.name)).await
     }
 
+    async fn update_container(&self, spec: &ContainerSpec) -> Result<(), HostError> {
+        self.know(&spec.id, &spec.name);
+        self.call(format!("update {}", spec.name)).await
+    }
+
     async fn start_container(&self, id: &ContainerId) -> Result<(), HostError> {
         self.call(format!("start {}", self.name(id))).await
     }

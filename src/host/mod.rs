@@ -38,6 +38,12 @@ pub trait Host: Send + Sync + 'static {
     /// where they are not there yet; does not start it.
     fn create_container(&self, spec: &ContainerSpec) -> impl Future<Output = Result<(), HostError>> + Send;
 
+    /// Changes a container in place to this specification, of which only what can be changed so
+    /// differs: its limits, restart policy, health check, labels, signal and grace of stops, and
+    /// networks. One that runs goes on. A limit that the kernel refuses is an error that names it,
+    /// and all stays as it was.
+    fn update_container(&self, spec: &ContainerSpec) -> impl Future<Output = Result<(), HostError>> + Send;
+
     /// Starts a container; returns once its process runs. Its network namespace and links are made
     /// anew where they are gone (the machine started anew).
     fn start_container(&self, id: &ContainerId) -> impl Future<Output = Result<(), HostError>> + Send;

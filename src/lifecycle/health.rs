@@ -73,6 +73,18 @@ impl Probing {
         self.log.iter()
     }
 
+    /// Tells whether this specification runs the same check.
+    pub(super) fn is_of(&self, spec: &HealthcheckSpec) -> bool {
+        self.spec.argv == spec.argv && self.spec.shell == spec.shell
+    }
+
+    /// Returns the same probes at the times of another specification.
+    pub(super) fn rescheduled(mut self, spec: HealthcheckSpec, now: Time) -> Self {
+        self.spec = spec;
+        self.next = self.next.min(now + self.pause(now));
+        self
+    }
+
     /// Returns since when it is healthy without a break.
     pub(super) fn well_since(&self) -> Option<Time> {
         self.well_since

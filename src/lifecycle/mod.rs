@@ -120,6 +120,8 @@ pub enum Input {
     /// A new engine takes up what the policy asks for: a start that is tried again when it fails,
     /// since what the container needs (another one's network) may come up beside it.
     Resumed,
+    /// It was changed in place.
+    Changed(Settings),
     /// It was removed.
     Removed,
 }
@@ -329,6 +331,7 @@ impl Replica {
                     self.state = State::Waiting { until: now, code };
                 }
             }
+            Input::Changed(settings) => self.change(settings, now, &mut commands),
             Input::Removed => {
                 self.state = State::Removed;
                 self.probing = None;
@@ -469,6 +472,31 @@ impl Replica {
             State::Starting { again, .. } if ends => {
                 self.stopped = true;
                 self.state = State::Starting { again, stop: Some((signal, Duration::ZERO)) };
+            }
+            _ => {}
+        }
+    }
+
+    /// Goes on with other settings. Another check finds its health anew; one that only comes at
+    /// other times goes on with what is known.
+    fn change(&mut self, settings: Settings, now: Time, commands: &mut Vec<Command>) {
+        let checks = settings.healthcheck != self.settings.healthcheck;
+        self.settings = settings;
+        match self.state {
+            State::Running { stopping: None, .. } if checks => {
+                let known = self.probing.take();
+                self.probing = match (known, self.settings.healthcheck.clone()) {
+                    (Some(known), Some(spec)) if known.is_of(&spec) => Some(known.rescheduled(spec, now)),
+                    (_, Some(spec)) => {
+                        commands.push(Command::Report(Report::Health(Health::Starting)));
+                        Some(Probing::new(spec, now))
+                    }
+                    (_, None) => None,
+                };
+                self.probe(now, commands);
+            }
+            State::Waiting { code, .. } if self.settings.restart == RestartPolicy::No => {
+                self.state = State::Exited { code, oom: false };
             }
             _ => {}
         }

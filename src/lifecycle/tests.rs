@@ -403,3 +403,43 @@ fn what_a_new_engine_takes_up_is_tried_again_when_it_fails() {
     assert_eq!(sim.log, ["0 start", "0 died 128, again in 100", "100 start"]);
     assert_eq!(sim.replica.word(), "running");
 }
+
+/// Returns the settings of [`Sim::probed`] with another check.
+fn another(sim: &Sim, change: impl FnOnce(&mut HealthcheckSpec)) -> Input {
+    let mut settings = sim.replica.settings.clone();
+    change(settings.healthcheck.as_mut().expect("a check"));
+    Input::Changed(settings)
+}
+
+#[test]
+fn another_check_finds_the_health_anew_and_another_schedule_keeps_it() {
+    let mut sim = Sim::probed(1000, 1, 0);
+    sim.feed(Input::StartRequested).feed(Input::Started).answer(0);
+    assert_eq!(sim.replica.health(), Some(Health::Healthy));
+    let sooner = another(&sim, |check| check.interval = Duration::from_millis(100));
+    sim.feed(sooner);
+    assert_eq!(sim.replica.health(), Some(Health::Healthy));
+    sim.pass(100);
+    assert_eq!(sim.log.last().map(String::as_str), Some("100 probe"));
+    sim.answer(0);
+    let other = another(&sim, |check| check.argv = vec!["other".into()]);
+    sim.feed(other);
+    assert_eq!(sim.replica.health(), Some(Health::Starting));
+    assert_eq!(sim.log[sim.log.len() - 2..], ["100 starting", "100 probe"]);
+    let none = Settings { healthcheck: None, ..sim.replica.settings.clone() };
+    sim.feed(Input::Changed(none));
+    assert_eq!(sim.replica.health(), None);
+}
+
+#[test]
+fn another_policy_is_in_force_at_the_next_end_and_none_ends_the_waiting() {
+    let policy = |restart| Input::Changed(Settings { restart, healthcheck: None, stop_signal: 15 });
+    let mut sim = Sim::new(RestartPolicy::No);
+    sim.feed(Input::StartRequested).feed(Input::Started).feed(policy(RestartPolicy::Always));
+    sim.feed(Input::Exited { code: 0, oom: false });
+    assert_eq!(sim.log, ["0 start", "0 died 0, again in 100"]);
+    sim.feed(policy(RestartPolicy::No));
+    assert!(sim.replica.is_at_rest());
+    sim.pass(200);
+    assert_eq!(sim.log.len(), 2);
+}

@@ -349,6 +349,11 @@ impl Net {
         self.inner.dns.serve(id, sockets, networks, upstream, netns).map_err(failed)
     }
 
+    /// Changes which networks' names a container is answered; `false` when it is not served.
+    pub fn set_networks(&self, id: &ContainerId, networks: Vec<NetworkName>) -> bool {
+        self.inner.dns.set_networks(id, networks)
+    }
+
     /// Stops to answer inside a container and closes its sockets.
     pub fn stop_dns(&self, id: &ContainerId) {
         self.inner.dns.stop(id);

@@ -39,6 +39,7 @@ fn subject(op: &Op) -> (&'static str, String) {
         Op::EnsureVolume(spec) => ("ensure-volume", spec.name.to_string()),
         Op::RemoveVolume(name) => ("remove-volume", name.to_string()),
         Op::CreateContainer { target, .. } => ("create", target.id.to_string()),
+        Op::UpdateContainer { target, .. } => ("update", target.id.to_string()),
         Op::StartContainer(target) => ("start", target.id.to_string()),
         Op::AwaitCondition(wait) => ("await", format!("{}{:?}{}", wait.service, wait.condition, wait.required)),
         Op::StopContainer { target, .. } => ("stop", target.id.to_string()),
@@ -52,6 +53,14 @@ fn once(plan: &Plan, problems: &mut Vec<String>) {
     for step in &plan.steps {
         if !seen.insert(subject(&step.op)) {
             problems.push(format!("{step}: done twice"));
+        }
+        if let Op::UpdateContainer { target, .. } = &step.op
+            && plan.steps.iter().any(|other| {
+                matches!(&other.op, Op::CreateContainer { target: t, .. } | Op::RemoveContainer { target: t, .. }
+                    if t.id == target.id)
+            })
+        {
+            problems.push(format!("{step}: what is changed in place neither comes nor goes"));
         }
     }
 }
@@ -97,7 +106,8 @@ fn order(plan: &Plan, observed: &Observed, problems: &mut Vec<String>) {
             Op::RemoveNetwork(spec) => {
                 for user in &observed.containers {
                     if user.spec.endpoints.iter().any(|endpoint| endpoint.network == spec.name) {
-                        must(of("remove", user.spec.id.as_str()), Some(step));
+                        let id = user.spec.id.as_str();
+                        must(of("remove", id).or_else(|| of("update", id)), Some(step));
                     }
                 }
             }
@@ -127,7 +137,14 @@ fn order(plan: &Plan, observed: &Observed, problems: &mut Vec<String>) {
                     must(of("create", owner.as_str()), Some(step));
                 }
             }
+            Op::UpdateContainer { target, spec, .. } => {
+                must(of("stop", target.id.as_str()), Some(step));
+                for endpoint in &spec.endpoints {
+                    must(of("ensure-network", endpoint.network.as_str()), Some(step));
+                }
+            }
             Op::StartContainer(target) => {
+                must(of("update", target.id.as_str()), Some(step));
                 must(of("create", target.id.as_str()), Some(step));
                 must(of("stop", target.id.as_str()), Some(step));
             }
@@ -146,7 +163,16 @@ fn unique(plan: &Plan, observed: &Observed, problems: &mut Vec<String>) {
             _ => None,
         })
         .collect();
+    let changed: HashMap<&ContainerId, &crate::spec::ContainerSpec> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.op {
+            Op::UpdateContainer { spec, .. } => Some((&spec.id, spec.as_ref())),
+            _ => None,
+        })
+        .collect();
     let stay = observed.containers.iter().map(|c| &c.spec).filter(|spec| !removed.contains(&spec.id));
+    let stay = stay.map(|spec| changed.get(&spec.id).copied().unwrap_or(spec));
     let made = plan.steps.iter().filter_map(|step| match &step.op {
         Op::CreateContainer { spec, .. } => Some(spec.as_ref()),
         _ => None,

@@ -41,6 +41,8 @@ pub(super) struct Replica<'a> {
     pub(super) name: String,
     pub(super) number: u32,
     pub(super) config_hash: &'a str,
+    /// Hash of what needs a new container.
+    pub(super) shape: &'a str,
     pub(super) endpoints: Vec<Endpoint>,
     /// Owner of the network namespace it shares, and the owner's host name.
     pub(super) network_of: Option<(ContainerId, String)>,
@@ -88,6 +90,7 @@ pub(super) fn container(
             replica.number,
             replica.replaces,
         ),
+        shape: replica.shape.to_owned(),
         env: environment(service, &image.config, &hostname),
         id: replica.id,
         name: replica.name,

@@ -53,6 +53,10 @@ impl fmt::Display for Op {
             Self::EnsureVolume(spec) => write!(f, "volume {} ensure-volume", spec.name),
             Self::RemoveVolume(name) => write!(f, "volume {name} remove-volume"),
             Self::CreateContainer { target, .. } => write!(f, "{target} create-container"),
+            Self::UpdateContainer { target, fields, .. } => {
+                write!(f, "{target} update-container")?;
+                fields.iter().try_for_each(|field| write!(f, " {field}"))
+            }
             Self::StartContainer(target) => write!(f, "{target} start-container"),
             Self::AwaitCondition(wait) => {
                 let optional = if wait.required { "" } else { " if-possible" };

@@ -19,6 +19,14 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed) {
                 state: ContainerState::Created,
                 health: None,
             }),
+            Op::UpdateContainer { spec, .. } => {
+                let container = find(observed, spec.id.as_str());
+                container.spec = spec.as_ref().clone();
+                container.health = container.health.filter(|_| spec.healthcheck.is_some());
+                if container.is_up() && container.health.is_none() {
+                    container.health = spec.healthcheck.as_ref().map(|_| Health::Healthy);
+                }
+            }
             Op::StartContainer(target) => {
                 let container = find(observed, target.id.as_str());
                 container.state = ContainerState::Running;

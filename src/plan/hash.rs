@@ -10,40 +10,69 @@ use crate::compose::model::{Bytes, Network, Service, Volume};
 use crate::ids::ContainerId;
 
 /// Returns the hash of everything in a service that its containers are made from, as 64
-/// hexadecimal digits.
+/// hexadecimal digits: what `config --hash` and the label `com.docker.compose.config-hash` show.
 ///
-/// Left out are what converging does without a new container (spec row `life-converge`): the
+/// A container whose hash differs is made anew when [`shape`] differs too, and changed in place
+/// otherwise. Left out are what converging does without touching a container (spec row `life-converge`): the
 /// number of replicas, dependencies, profiles, the pull policy, `attach`. The image counts by its
 /// digest, beside this hash. Attributes at their default are left out too, so that a
 /// version of this program that knows more attributes makes no container anew; the order of
 /// maps does not matter. What this program does not act on is left out as well (`build`,
 /// `develop`, ...): it is no part of a container.
 pub fn service(service: &Service) -> String {
+    hash(service, Extent::All)
+}
+
+/// Returns the hash of what cannot be changed while a container lives. Not in it: limits,
+/// restart policy, health checks, labels, signal and grace of stops, and networks, which are
+/// compared one by one (`reconcile::diverge`).
+pub(super) fn shape(service: &Service) -> String {
+    hash(service, Extent::Shape)
+}
+
+/// How much of a service is hashed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    All,
+    /// What needs a new container.
+    Shape,
+}
+
+fn hash(service: &Service, extent: Extent) -> String {
+    let all = extent == Extent::All;
     let mut fields = Fields::default();
     fields.add("image", &service.image);
     fields.add("command", &service.command);
     fields.add("entrypoint", &service.entrypoint);
     fields.add_map("environment", service.environment.iter());
     fields.add("ports", &service.ports.iter().map(in_force::Port::of).collect::<Vec<_>>());
-    fields.add("expose", &service.expose);
+    if all {
+        fields.add("expose", &service.expose);
+    }
     fields.add("volumes", &service.mounts().filter_map(in_force::Mount::of).collect::<Vec<_>>());
-    let networks: Vec<_> =
-        service.networks.iter().map(|(key, network)| (key, in_force::Endpoint::of(network))).collect();
-    fields.add_map("networks", networks.iter().map(|(key, endpoint)| (*key, endpoint)));
+    if all {
+        let networks: Vec<_> =
+            service.networks.iter().map(|(key, network)| (key, in_force::Endpoint::of(network))).collect();
+        fields.add_map("networks", networks.iter().map(|(key, endpoint)| (*key, endpoint)));
+    }
     fields.add("network_mode", &service.network_mode);
     fields.add("links", &service.links);
-    fields.add("healthcheck", &service.healthcheck.as_ref().map(in_force::Healthcheck::of));
-    fields.add("restart", &service.restart_policy());
-    fields.add_map("labels", service.labels.iter());
-    fields.add_map("annotations", service.annotations.iter());
+    if all {
+        fields.add("healthcheck", &service.healthcheck.as_ref().map(in_force::Healthcheck::of));
+        fields.add("restart", &service.restart_policy());
+        fields.add_map("labels", service.labels.iter());
+        fields.add_map("annotations", service.annotations.iter());
+    }
     fields.add("hostname", &service.hostname);
     fields.add("domainname", &service.domainname);
     fields.add("container_name", &service.container_name);
     fields.add("user", &service.user);
     fields.add("group_add", &service.group_add);
     fields.add("working_dir", &service.working_dir);
-    fields.add("stop_signal", &service.stop_signal);
-    fields.add("stop_grace_period", &service.stop_grace_period);
+    if all {
+        fields.add("stop_signal", &service.stop_signal);
+        fields.add("stop_grace_period", &service.stop_grace_period);
+    }
     fields.add("init", &service.init);
     fields.add("tty", &service.tty);
     fields.add("stdin_open", &service.stdin_open);
@@ -52,7 +81,11 @@ pub fn service(service: &Service) -> String {
     fields.add("cap_add", &service.cap_add);
     fields.add("cap_drop", &service.cap_drop);
     fields.add("security_opt", &service.security_opt);
-    fields.add("resources", &service.resources());
+    match extent {
+        Extent::All => fields.add("resources", &service.resources()),
+        // Processes have it from their first one: those that run would keep the old.
+        Extent::Shape => fields.add("oom_score_adj", &service.resources().oom_score_adj),
+    }
     fields.add_map("ulimits", service.ulimits.iter());
     fields.add_map("sysctls", service.sysctls.iter());
     fields.add("shm_size", &service.shm_size.map(Bytes::get));

@@ -78,6 +78,15 @@ pub enum Op {
         /// The container whose place it takes.
         replaces: Option<ContainerId>,
     },
+    /// Change a container in place: it runs on, and is the same one.
+    UpdateContainer {
+        /// Which.
+        target: Target,
+        /// As it shall be. Only what can be changed in place differs.
+        spec: Box<ContainerSpec>,
+        /// What differs, as a Compose file names it.
+        fields: Vec<String>,
+    },
     /// Start a container.
     StartContainer(Target),
     /// Wait for containers of a service.

@@ -4,12 +4,16 @@
 //! the steps. Spec rows `life-*`.
 
 mod diverge;
+mod in_place;
 mod limits;
 mod steps;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
+use self::diverge::Fate;
+use self::in_place::Amended;
 use super::addresses;
 use super::build::{Builder, Draft};
 use super::desired::{self, ImageInfo, Replica};
@@ -49,9 +53,17 @@ struct Unit<'a> {
     service: &'a Service,
     image: Option<&'a ImageInfo>,
     config_hash: String,
+    shape: OnceCell<String>,
     slots: Vec<Slot<'a>>,
     /// Containers that go: there are too many.
     excess: Vec<&'a ObservedContainer>,
+}
+
+impl Unit<'_> {
+    /// Returns the hash of what needs a new container; hardly ever needed.
+    fn shape(&self) -> &str {
+        self.shape.get_or_init(|| hash::shape(self.service))
+    }
 }
 
 /// A replica as it shall be.
@@ -61,6 +73,8 @@ struct Slot<'a> {
     current: Option<&'a ObservedContainer>,
     /// Why it is made (anew); `None` keeps `current`.
     make: Option<Cause>,
+    /// Why `current`, which is kept, is changed in place.
+    change: Option<Cause>,
     /// Why `current` is stopped and started though it is kept.
     restart: Option<Cause>,
     id: ContainerId,
@@ -80,6 +94,7 @@ impl Slot<'_> {
     fn remake(&mut self, cause: Cause, seed: u64) {
         if self.make.is_none() {
             self.make = Some(cause);
+            self.change = None;
             let replaced = self.current.map_or("", |current| current.spec.id.as_str());
             self.id = hash::id(seed, &["container", &self.name, replaced]);
         }
@@ -95,6 +110,8 @@ struct Up<'a> {
     orphans: Vec<&'a ObservedContainer>,
     nets: BTreeMap<&'a str, Net>,
     volumes: BTreeMap<VolumeName, VolumeSpec>,
+    /// Containers that are changed in place, by unit and slot.
+    amended: BTreeMap<(usize, usize), Amended>,
     plan: Plan,
 }
 
@@ -118,7 +135,8 @@ impl<'a> Up<'a> {
             let image = service.image.as_ref().and_then(|reference| inputs.images.get(reference));
             let replicas = existing.remove(name.as_str()).unwrap_or_default();
             let config_hash = hash::service(service);
-            let unit = Unit { name, service, image, config_hash, slots: Vec::new(), excess: replicas };
+            let (shape, slots) = (OnceCell::new(), Vec::new());
+            let unit = Unit { name, service, image, config_hash, shape, slots, excess: replicas };
             if image.is_none() && wanted(inputs, &unit) > 0 {
                 let image = service.image.clone().unwrap_or_default();
                 plan.errors.push(PlanError::ImageMissing { service: name.clone(), image });
@@ -133,8 +151,8 @@ impl<'a> Up<'a> {
         }
         let orphans = if inputs.remove_orphans { orphans } else { Vec::new() };
         let by_name = units.iter().enumerate().map(|(i, unit)| (unit.name, i)).collect();
-        let (nets, volumes) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { inputs, observed, units, by_name, orphans, nets, volumes, plan })
+        let (nets, volumes, amended) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { inputs, observed, units, by_name, orphans, nets, volumes, amended, plan })
     }
 
     fn decide_networks(&mut self) {
@@ -156,19 +174,23 @@ impl<'a> Up<'a> {
             }
             let mut existing: Vec<_> = std::mem::take(&mut unit.excess)
                 .into_iter()
-                .map(|container| (diverge::differs(inputs, nets, unit, container), container))
+                .map(|container| (diverge::fate(inputs, nets, unit, container), container))
                 .collect();
             // Of too many, the outdated go first, then the highest numbers (spec row `life-scale`).
-            existing.sort_by_key(|(cause, container)| (cause.is_some(), container.number()));
+            existing.sort_by_key(|(fate, container)| (matches!(fate, Fate::Replace(_)), container.number()));
             let highest = existing.iter().map(|(_, container)| container.number()).max().unwrap_or(0);
             unit.excess = existing.split_off(existing.len().min(wanted)).into_iter().map(|(_, c)| c).collect();
             unit.excess.sort_by_key(|container| std::cmp::Reverse(container.number()));
             existing.sort_by_key(|(_, container)| container.number());
-            for (cause, container) in existing {
+            for (fate, container) in existing {
                 let mut slot = slot(inputs, unit, container.number().max(1), Some(container));
-                match cause {
-                    Some(cause) => slot.remake(cause, inputs.seed),
-                    None => slot.name.clone_from(&container.spec.name),
+                match fate {
+                    Fate::Replace(cause) => slot.remake(cause, inputs.seed),
+                    Fate::Change(cause) => {
+                        slot.name.clone_from(&container.spec.name);
+                        slot.change = Some(cause);
+                    }
+                    Fate::Keep => slot.name.clone_from(&container.spec.name),
                 }
                 unit.slots.push(slot);
             }
@@ -355,7 +377,9 @@ impl<'a> Up<'a> {
         for u in 0..self.units.len() {
             let shared = self.shared_network(u);
             for s in 0..self.units[u].slots.len() {
-                if self.units[u].slots[s].make.is_none() {
+                let slot = &self.units[u].slots[s];
+                let kept = slot.current.filter(|_| slot.make.is_none());
+                if kept.is_some() && slot.change.is_none() {
                     continue;
                 }
                 let Some(image) = self.units[u].image else { continue };
@@ -368,6 +392,7 @@ impl<'a> Up<'a> {
                     name: slot.name.clone(),
                     number: slot.number,
                     config_hash: &unit.config_hash,
+                    shape: unit.shape(),
                     endpoints,
                     network_of: shared.clone(),
                     host_gateway: self
@@ -379,9 +404,16 @@ impl<'a> Up<'a> {
                     replaces: slot.current.map(|current| &current.spec.id),
                 };
                 match desired::container(self.inputs, unit.name, unit.service, image, replica) {
-                    Ok(spec) => {
-                        specs.insert((u, s), spec);
-                    }
+                    Ok(spec) => match kept {
+                        None => {
+                            specs.insert((u, s), spec);
+                        }
+                        Some(current) => {
+                            let keys = self.interfaces(unit.service);
+                            let amended = in_place::amend(&current.spec, spec, unit.service, &keys);
+                            self.amended.insert((u, s), amended);
+                        }
+                    },
                     Err(error) => {
                         if !self.plan.errors.contains(&error) {
                             self.plan.errors.push(error);
@@ -446,24 +478,11 @@ impl<'a> Up<'a> {
     fn endpoints(&mut self, u: usize, s: usize) -> Vec<Endpoint> {
         let unit = &self.units[u];
         let slot = &unit.slots[s];
-        let project = self.inputs.project;
         if unit.service.network_mode.is_some() {
             return Vec::new();
         }
-        // Interfaces in the order of priority, then of name (spec row `svc-networks-any-priority`).
-        let mut keys: Vec<&str> = unit.service.networks.keys().map(String::as_str).collect();
-        keys.retain(|key| self.nets.contains_key(key));
-        keys.sort_by_key(|key| {
-            (std::cmp::Reverse(unit.service.networks[*key].priority), project.networks.get(*key).map(|n| &n.name))
-        });
-        // The highest gw_priority that leads out holds the default route; ties go by name.
-        let default_route = keys
-            .iter()
-            .filter(|key| !self.nets[**key].spec.internal)
-            .min_by_key(|key| {
-                (std::cmp::Reverse(unit.service.networks[**key].gw_priority), &self.nets[**key].spec.name)
-            })
-            .copied();
+        let keys = self.interfaces(unit.service);
+        let default_route = default_network(&self.nets, unit.service);
         let mut endpoints = Vec::with_capacity(keys.len());
         for (index, key) in keys.into_iter().enumerate() {
             let attachment = &unit.service.networks[key];
@@ -519,6 +538,18 @@ impl<'a> Up<'a> {
         endpoints
     }
 
+    /// Returns a service's networks in the order of its interfaces: of priority, then of name
+    /// (spec row `svc-networks-any-priority`).
+    fn interfaces(&self, service: &'a Service) -> Vec<&'a str> {
+        let project = self.inputs.project;
+        let mut keys: Vec<&str> = service.networks.keys().map(String::as_str).collect();
+        keys.retain(|key| self.nets.contains_key(key));
+        keys.sort_by_key(|key| {
+            (std::cmp::Reverse(service.networks[*key].priority), project.networks.get(*key).map(|n| &n.name))
+        });
+        keys
+    }
+
     /// Returns all containers that this plan removes.
     fn goes(&self) -> HashSet<&'a ContainerId> {
         let replaced =
@@ -526,6 +557,19 @@ impl<'a> Up<'a> {
         let excess = self.units.iter().flat_map(|unit| unit.excess.iter().copied());
         replaced.chain(excess).chain(self.orphans.iter().copied()).map(|container| &container.spec.id).collect()
     }
+}
+
+/// Returns the key of the network whose gateway a service's containers use: the highest
+/// `gw_priority` among those that lead out; ties go by name.
+fn default_network<'a>(nets: &BTreeMap<&str, Net>, service: &'a Service) -> Option<&'a str> {
+    if service.network_mode.is_some() {
+        return None;
+    }
+    let leads_out = |(key, own): (&'a String, &'a crate::compose::model::ServiceNetwork)| {
+        let net = nets.get(key.as_str()).filter(|net| !net.spec.internal)?;
+        Some((std::cmp::Reverse(own.gw_priority), net.spec.name.as_str(), key.as_str()))
+    };
+    service.networks.iter().filter_map(leads_out).min().map(|(_, _, key)| key)
 }
 
 /// Returns how many replicas a service shall have.
@@ -542,7 +586,7 @@ fn slot<'a>(inputs: &Inputs<'_>, unit: &Unit<'_>, number: u32, current: Option<&
         Some(current) => current.spec.id.clone(),
         None => hash::id(inputs.seed, &["container", &name, ""]),
     };
-    Slot { number, name, current, make: None, restart: None, id, waits_for: Vec::new() }
+    Slot { number, name, current, make: None, change: None, restart: None, id, waits_for: Vec::new() }
 }
 
 /// Returns target and name of the container's anonymous volumes.

@@ -23,6 +23,10 @@ pub struct ContainerSpec {
     pub image: ImageIdentity,
     /// Labels, Compose's own among them.
     pub labels: BTreeMap<String, String>,
+    /// Hash of all that cannot be changed while it lives: another one asks for a new container.
+    /// Empty for one that an earlier version made.
+    #[serde(default)]
+    pub shape: String,
     /// The program and its arguments (entrypoint and command joined); never empty.
     pub argv: Vec<String>,
     /// How many leading words of `argv` are the entrypoint (`inspect` shows `Path`, `Args`).

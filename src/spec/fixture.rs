@@ -26,6 +26,7 @@ pub(crate) fn container() -> ContainerSpec {
         },
         labels: BTreeMap::new(),
         argv: ["sh", "-c", "serve"].map(str::to_owned).to_vec(),
+        shape: String::new(),
         entrypoint_len: 1,
         env: vec!["PATH=/bin".to_owned()],
         cwd: "/".to_owned(),

@@ -18,6 +18,7 @@ mod events;
 mod example;
 mod faults;
 mod images;
+mod in_place;
 mod input;
 mod lifecycle;
 mod networks;

@@ -12,9 +12,11 @@ pub(crate) fn draw(review: &Review, palette: Palette) -> String {
     let changed: Vec<&Reviewed> = review.resources.iter().filter(|r| r.effect != Effect::None).collect();
     let mut text = String::new();
     let widest = changed.iter().map(|r| r.name.width()).max().unwrap_or(0);
+    let longest = changed.iter().map(|r| word(r.effect).len()).max().unwrap_or(0).max(8);
     for resource in &changed {
         let name = format!("{}{}", resource.name, " ".repeat(widest - resource.name.width()));
-        let line = format!("{} {:<9} {name}  {:<8}", sign(resource.effect), kind(resource.kind), word(resource.effect));
+        let word = word(resource.effect);
+        let line = format!("{} {:<9} {name}  {word:<longest$}", sign(resource.effect), kind(resource.kind));
         let _ = writeln!(text, "{}  {}", paint(palette, resource.effect, &line), palette.dim(&resource.cause));
         details(&mut text, resource, palette);
     }
@@ -62,6 +64,7 @@ fn sum(review: &Review) -> String {
         Effect::Pull,
         Effect::Create,
         Effect::Recreate,
+        Effect::Change,
         Effect::Repair,
         Effect::Restart,
         Effect::Start,
@@ -85,7 +88,7 @@ fn sum(review: &Review) -> String {
 fn sign(effect: Effect) -> char {
     match effect {
         Effect::Pull | Effect::Create => '+',
-        Effect::Recreate | Effect::Restart | Effect::Repair | Effect::Start | Effect::Stop => '~',
+        Effect::Recreate | Effect::Change | Effect::Restart | Effect::Repair | Effect::Start | Effect::Stop => '~',
         Effect::Remove => '-',
         Effect::None => ' ',
     }
@@ -96,6 +99,7 @@ fn word(effect: Effect) -> &'static str {
         Effect::Pull => "pull",
         Effect::Create => "create",
         Effect::Recreate => "recreate",
+        Effect::Change => "change in place",
         Effect::Restart => "restart",
         Effect::Start => "start",
         Effect::Repair => "repair",

@@ -12,14 +12,14 @@ use tokio::sync::Notify;
 use super::Setup;
 use super::output::{Input, Output, Process};
 use super::ports::Ports;
-use crate::engine::cgroup::Cgroup;
+use crate::engine::cgroup::{Cgroup, Refused};
 use crate::engine::failure::{StartError, Step};
 use crate::engine::init::{self, Report, Stdio};
 use crate::engine::logs::{Stream, Writer};
 use crate::engine::now_ns;
 use crate::engine::protocol::{Bound, ExitStatus, FromShim, PublishFailure, ShimStatus, Started, Upstream};
 use crate::engine::wire::{self, Frame, Kind, Sender};
-use crate::spec::PublishedPort;
+use crate::spec::{PublishedPort, Resources};
 use crate::sys::process::{self as sys, CloneFlags, Fork};
 use crate::sys::watch::watch;
 
@@ -29,6 +29,8 @@ pub(super) struct Container {
     pub(super) netns: Option<OwnedFd>,
     router: Option<OwnedFd>,
     pub(super) cgroup: RefCell<Cgroup>,
+    /// Its limits: they may change while it lives.
+    resources: RefCell<Resources>,
     state: RefCell<State>,
     log: RefCell<Writer>,
     ports: RefCell<Ports>,
@@ -57,6 +59,7 @@ impl Container {
     pub(super) fn new(setup: Setup, netns: Option<OwnedFd>, router: Option<OwnedFd>) -> Rc<Self> {
         Rc::new(Self {
             cgroup: RefCell::new(Cgroup::new(setup.hierarchies.clone(), &setup.cgroup_parent, setup.id.as_str())),
+            resources: RefCell::new(setup.resources.clone()),
             state: RefCell::default(),
             log: RefCell::new(Writer::new(setup.log.clone())),
             ports: RefCell::default(),
@@ -99,6 +102,16 @@ impl Container {
         let bound = self.ports.borrow_mut().publish(ports, upstream, self.setup.transparent, self.router.as_ref())?;
         self.state.borrow_mut().status.bound.clone_from(&bound);
         Ok(bound)
+    }
+
+    /// Changes its limits, now and for its next starts; returns warnings about those that this host
+    /// cannot enforce.
+    pub(super) fn limit(&self, resources: Resources) -> Result<Vec<String>, Refused> {
+        let made = self.state.borrow().cgroup_warnings.is_some();
+        let old = self.resources.borrow().clone();
+        let warnings = if made { self.cgroup.borrow_mut().change(&old, &resources)? } else { Vec::new() };
+        self.resources.replace(resources);
+        Ok(warnings)
     }
 
     /// Starts the first process; waits until it has executed its program.
@@ -177,7 +190,7 @@ impl Container {
         if !spent && let Some(warnings) = &self.state.borrow().cgroup_warnings {
             return Ok(warnings.clone());
         }
-        let made = self.cgroup.borrow_mut().create(&self.setup.resources);
+        let made = self.cgroup.borrow_mut().create(&self.resources.borrow());
         let mut warnings = made.map_err(|err| StartError::os(err.to_string(), &err.source))?;
         if !self.setup.privileged {
             warnings.extend(self.cgroup.borrow_mut().restrict_devices());

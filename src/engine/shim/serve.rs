@@ -144,6 +144,10 @@ async fn answer(container: &Rc<Container>, op: Operation) -> Reply {
             Ok(output) => Reply::Output(output),
             Err(failure) => Reply::StartFailed(failure),
         },
+        Operation::Limit(resources) => match container.limit(resources) {
+            Ok(warnings) => Reply::Limited(warnings),
+            Err(refused) => Reply::Refused(refused.to_string()),
+        },
         Operation::Status => Reply::Status(container.status()),
         Operation::Shutdown => {
             if let Some(process) = container.process() {

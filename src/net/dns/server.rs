@@ -36,7 +36,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The server for all containers.
 pub(in crate::net) struct Dns {
     shared: Arc<Shared>,
-    serving: Mutex<HashMap<ContainerId, AbortHandle>>,
+    serving: Mutex<HashMap<ContainerId, (AbortHandle, Arc<Client>)>>,
 }
 
 struct Shared {
@@ -48,7 +48,7 @@ struct Shared {
 /// One container's view.
 struct Client {
     shared: Arc<Shared>,
-    networks: Vec<NetworkName>,
+    networks: RwLock<Vec<NetworkName>>,
     upstream: Vec<IpAddr>,
     /// The container's namespace, from which resolvers of its own are asked: they may be containers
     /// themselves, or a program of its own on loopback.
@@ -132,27 +132,37 @@ impl Dns {
         let udp = UdpSocket::from_std(sockets.udp)?;
         let tcp = TcpListener::from_std(sockets.tcp)?;
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+        let networks = RwLock::new(networks);
         let client = Arc::new(Client { shared: Arc::clone(&self.shared), networks, upstream, inside, in_flight });
+        let kept = Arc::clone(&client);
         let task = tokio::spawn(async move {
             let udp = Arc::new(udp);
             tokio::join!(datagrams(&udp, &client), connections(&tcp, &client));
         });
-        if let Some(old) = lock(&self.serving).insert(id.clone(), task.abort_handle()) {
+        if let Some((old, _)) = lock(&self.serving).insert(id.clone(), (task.abort_handle(), kept)) {
             old.abort();
         }
         Ok(())
     }
 
+    /// Changes the networks of a container; `false` when it is not served.
+    pub(in crate::net) fn set_networks(&self, id: &ContainerId, networks: Vec<NetworkName>) -> bool {
+        let serving = lock(&self.serving);
+        let Some((_, client)) = serving.get(id) else { return false };
+        *client.networks.write().unwrap_or_else(PoisonError::into_inner) = networks;
+        true
+    }
+
     /// Stops to serve a container.
     pub(in crate::net) fn stop(&self, id: &ContainerId) {
-        if let Some(task) = lock(&self.serving).remove(id) {
+        if let Some((task, _)) = lock(&self.serving).remove(id) {
             task.abort();
         }
     }
 
     /// Stops to serve anybody.
     pub(in crate::net) fn stop_all(&self) {
-        for (_, task) in lock(&self.serving).drain() {
+        for (_, (task, _)) in lock(&self.serving).drain() {
             task.abort();
         }
     }
@@ -187,7 +197,8 @@ impl Client {
     fn answer(&self, packet: &[u8], datagram: bool) -> Answer {
         let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed);
         let zone = self.shared.zone.read().unwrap_or_else(PoisonError::into_inner);
-        zone.answer(packet, &self.networks, turn, datagram)
+        let networks = self.networks.read().unwrap_or_else(PoisonError::into_inner);
+        zone.answer(packet, &networks, turn, datagram)
     }
 
     async fn forward(&self, packet: &[u8], refusal: Vec<u8>, datagram: bool) -> Vec<u8> {

@@ -29,8 +29,9 @@ impl Up<'_> {
                 created.insert(slot.id.clone(), step);
             }
         }
+        let amended = self.amendments(&mut b, &networks, &removed);
         if self.inputs.start {
-            self.starts(&mut b, &created, &networks, &removed);
+            self.starts(&mut b, &created, &amended, &networks, &removed);
         }
         self.plan.steps = b.finish();
     }
@@ -118,10 +119,37 @@ impl Up<'_> {
         steps
     }
 
+    /// Adds the changes of containers that are kept.
+    fn amendments(
+        &mut self,
+        b: &mut Builder,
+        networks: &HashMap<String, Draft>,
+        stopped: &HashMap<ContainerId, Draft>,
+    ) -> HashMap<ContainerId, Draft> {
+        let mut steps = HashMap::new();
+        for ((u, s), Amended { spec, fields }) in std::mem::take(&mut self.amended) {
+            let (unit, slot) = (&self.units[u], &self.units[u].slots[s]);
+            let (Some(cause), Some(current)) = (&slot.change, slot.current) else { continue };
+            let joined =
+                spec.endpoints.iter().filter(|e| current.spec.endpoints.iter().all(|o| o.network != e.network));
+            let before: Vec<_> = joined.filter_map(|e| networks.get(e.network.as_str()).copied()).collect();
+            let waits_for: Vec<_> = slot.waits_for.iter().filter_map(|id| stopped.get(id).copied()).collect();
+            let op = Op::UpdateContainer { target: slot.target(unit.name), spec: Box::new(spec), fields };
+            let step = b.add(op, cause.clone());
+            b.after(step, before);
+            b.after(step, waits_for);
+            // One that is started again anyway is changed while it is down.
+            b.after(step, stopped.get(&slot.id).copied());
+            steps.insert(slot.id.clone(), step);
+        }
+        steps
+    }
+
     fn starts(
         &mut self,
         b: &mut Builder,
         created: &HashMap<ContainerId, Draft>,
+        amended: &HashMap<ContainerId, Draft>,
         networks: &HashMap<String, Draft>,
         stopped: &HashMap<ContainerId, Draft>,
     ) {
@@ -129,13 +157,19 @@ impl Up<'_> {
         let mut started: HashMap<ContainerId, Draft> = HashMap::new();
         let mut errors = Vec::new();
         for (u, unit) in self.units.iter().enumerate() {
+            let changes: Vec<Draft> = unit.slots.iter().filter_map(|slot| amended.get(&slot.id).copied()).collect();
+            if !changes.is_empty() {
+                conditions.changes.insert(u, changes);
+            }
             let starting: Vec<(&Slot<'_>, Cause)> = unit
                 .slots
                 .iter()
                 .filter_map(|slot| match (&slot.make, &slot.restart) {
                     (Some(cause), _) | (None, Some(cause)) => Some((slot, cause.clone())),
                     (None, None) if slot.is_up() => {
-                        self.plan.unchanged.push(slot.name.clone());
+                        if slot.change.is_none() {
+                            self.plan.unchanged.push(slot.name.clone());
+                        }
                         None
                     }
                     (None, None) => Some((slot, Cause::NotRunning)),
@@ -157,6 +191,7 @@ impl Up<'_> {
             for (slot, cause) in starting {
                 let step = b.add(Op::StartContainer(slot.target(unit.name)), cause);
                 b.after(step, created.get(&slot.id).copied());
+                b.after(step, amended.get(&slot.id).copied());
                 b.after(step, must.iter().copied());
                 b.follows(step, may.iter().copied());
                 match slot.current {
@@ -217,6 +252,8 @@ impl Unit<'_> {
         self.slots.iter().all(|slot| {
             slot.make.is_none()
                 && slot.restart.is_none()
+                // A check that changes may find it in another state.
+                && (slot.change.is_none() || condition == Condition::ServiceStarted)
                 && slot.current.is_some_and(|current| match condition {
                     Condition::ServiceStarted => current.is_up(),
                     Condition::ServiceHealthy => {
@@ -233,6 +270,8 @@ impl Unit<'_> {
 struct Conditions {
     /// Steps that start replicas, by unit.
     starts: HashMap<usize, Vec<Draft>>,
+    /// Steps that change replicas in place, by unit.
+    changes: HashMap<usize, Vec<Draft>>,
     /// By unit, condition and whether it is required.
     waits: HashMap<(usize, &'static str, bool), Option<Draft>>,
 }
@@ -282,6 +321,7 @@ impl Conditions {
             let op = Op::AwaitCondition(Wait { service: unit.name.clone(), containers, condition, required });
             let step = b.add(op, cause());
             b.after(step, self.starts.get(&u).into_iter().flatten().copied());
+            b.after(step, self.changes.get(&u).into_iter().flatten().copied());
             step
         });
         self.waits.insert(key, step);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 
 use super::Change;
+use crate::plan::labels;
 use crate::secrecy;
 use crate::spec::{
     Capabilities, ContainerSpec, HealthcheckSpec, Mount, MountKind, NetworkSpec, PublishedPort, Resources,
@@ -93,6 +94,14 @@ impl Fields {
         for endpoint in &spec.endpoints {
             let names = endpoint.aliases.join(" ");
             fields.put(format!("networks.{}", endpoint.network), &names);
+            if endpoint.default_route {
+                fields.put("default_route", &endpoint.network);
+            }
+        }
+        for edge in labels::parse_depends_on(spec.labels.get(labels::DEPENDS_ON).map_or("", String::as_str)) {
+            let follows = if edge.restart { ", restart" } else { "" };
+            let condition = labels::condition_word(edge.condition);
+            fields.put(format!("depends_on.{}", edge.service), &format!("{condition}{follows}"));
         }
         if spec.network_of.is_some() {
             // Which one is told by the cause: ids are new with each plan.

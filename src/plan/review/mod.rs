@@ -73,6 +73,8 @@ pub enum Effect {
     Create,
     /// It goes, and another takes its place.
     Recreate,
+    /// It is changed in place, and goes on.
+    Change,
     /// It is stopped and started, and stays the same.
     Restart,
     /// It exists and is started.
@@ -200,6 +202,7 @@ fn networks(plan: &Plan, resources: &mut Vec<Reviewed>) {
 struct Deeds<'a> {
     created: Option<&'a ContainerSpec>,
     replaces: Option<&'a ContainerId>,
+    changed: Option<&'a ContainerSpec>,
     stopped: bool,
     started: bool,
     removed: Option<&'a [crate::ids::VolumeName]>,
@@ -214,6 +217,7 @@ fn containers(plan: &Plan, there: &HashMap<&ContainerId, &ObservedContainer>, re
     for step in &plan.steps {
         let target = match &step.op {
             Op::CreateContainer { target, .. }
+            | Op::UpdateContainer { target, .. }
             | Op::StartContainer(target)
             | Op::StopContainer { target, .. }
             | Op::KillContainer { target, .. }
@@ -232,6 +236,7 @@ fn containers(plan: &Plan, there: &HashMap<&ContainerId, &ObservedContainer>, re
                 own.replaces = replaces.as_ref();
                 own.cause = Some(&step.cause);
             }
+            Op::UpdateContainer { spec, .. } => own.changed = Some(spec),
             Op::StartContainer(_) => own.started = true,
             Op::StopContainer { .. } | Op::KillContainer { .. } => own.stopped = true,
             Op::RemoveContainer { volumes, .. } => own.removed = Some(volumes),
@@ -247,10 +252,15 @@ fn containers(plan: &Plan, there: &HashMap<&ContainerId, &ObservedContainer>, re
             (None, _, Some(_), ..) => Effect::Remove,
             (None, _, None, true, true) => Effect::Restart,
             (None, _, None, true, false) => Effect::Stop,
-            (None, _, None, false, _) => Effect::Start,
+            (None, _, None, false, false) => Effect::Change,
+            (None, _, None, false, true) => Effect::Start,
         };
         let changes = match (old, own.created) {
-            (Some(old), Some(new)) => fields::difference(&Fields::container(old), &Fields::container(new)),
+            (Some(old), Some(new)) => changed(old, new),
+            (_, None) => match own.changed.and_then(|new| Some((there.get(&new.id)?, new))) {
+                Some((old, new)) => changed(&old.spec, new),
+                None => Vec::new(),
+            },
             _ => Vec::new(),
         };
         let removed = there.values().find(|container| container.spec.name == name).map(|container| &container.spec);
@@ -274,6 +284,11 @@ fn containers(plan: &Plan, there: &HashMap<&ContainerId, &ObservedContainer>, re
             ..blank(Kind::Container, name, effect, &cause)
         });
     }
+}
+
+/// Returns what differs between two specifications of a container; secrets are `***`.
+pub(super) fn changed(before: &ContainerSpec, after: &ContainerSpec) -> Vec<Change> {
+    fields::difference(&Fields::container(before), &Fields::container(after))
 }
 
 /// Returns the anonymous volumes among these by their place in the container.

@@ -147,7 +147,9 @@ fn scaling_down_removes_the_highest_numbers() {
 #[test]
 fn scaling_down_removes_the_outdated_first() {
     let mut world = World::new().with("services: {web: {scale: 3}}");
-    world.container("app-web-1").spec.labels.insert(super::super::labels::CONFIG_HASH.into(), "old".into());
+    let web = &mut world.container("app-web-1").spec;
+    web.labels.insert(super::super::labels::CONFIG_HASH.into(), "old".into());
+    web.shape = "old".into();
     assert_snapshot!(world.up("services: {web: {scale: 2}}"), @r"
     [] -> #1 web/1 stop-container (scaled down)
     [1] -> #2 web/1 remove-container (scaled down)
@@ -209,26 +211,20 @@ fn a_name_can_move_to_another_service() {
 }
 
 #[test]
-fn another_network_makes_containers_anew() {
+fn another_network_is_joined() {
     let mut world = World::new().with("{services: {web: {networks: {a: }}}, networks: {a: , b: }}");
     assert_snapshot!(world.up("{services: {web: {networks: {a: , b: }}}, networks: {a: , b: }}"), @r"
-    [] -> #1 web/1 stop-container (configuration changed)
-    [1] -> #2 web/1 remove-container (configuration changed)
-    [] -> #3 network app_b ensure-network (missing)
-    [2,3] -> #4 web/1 create-container (configuration changed)
-    [4] -> #5 web/1 start-container (configuration changed)
+    [] -> #1 network app_b ensure-network (missing)
+    [1] -> #2 web/1 update-container networks.app_b (configuration changed)
     ");
 }
 
 #[test]
-fn a_renamed_network_makes_containers_anew() {
+fn a_renamed_network_is_joined_and_the_old_one_left() {
     let mut world = World::new().with("{services: {web: {networks: {a: }}}, networks: {a: }}");
     assert_snapshot!(world.up("{services: {web: {networks: {a: }}}, networks: {a: {name: other}}}"), @r"
-    [] -> #1 web/1 stop-container (network other changed)
-    [1] -> #2 web/1 remove-container (network other changed)
-    [] -> #3 network other ensure-network (missing)
-    [2,3] -> #4 web/1 create-container (network other changed)
-    [4] -> #5 web/1 start-container (network other changed)
+    [] -> #1 network other ensure-network (missing)
+    [1] -> #2 web/1 update-container networks.other default_route networks.app_a (network other changed)
     ");
 }
 

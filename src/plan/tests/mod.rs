@@ -3,6 +3,7 @@
 mod change;
 mod containers;
 mod identity;
+mod in_place;
 mod networks;
 mod properties;
 mod review;

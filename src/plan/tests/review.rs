@@ -127,8 +127,10 @@ fn fewer_replicas_a_stopped_service_and_a_changed_network() {
       internal: None -> Some("true")
       stops app-web-1
     Container app-job-1 Recreate (network app_default changed)
+      default_route: Some("app_default") -> None
     Container app-web-2 Remove (scaled down)
     Container app-web-1 Recreate (network app_default changed)
+      default_route: Some("app_default") -> None
     "#);
 }
 

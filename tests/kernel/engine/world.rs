@@ -108,6 +108,7 @@ impl World {
             },
             labels: BTreeMap::new(),
             argv: argv.iter().map(ToString::to_string).collect(),
+            shape: String::new(),
             entrypoint_len: 0,
             env: vec!["COLOUR=blue".into()],
             cwd: "/".into(),

@@ -264,7 +264,7 @@ fn known(name: &str, tree: &Node) -> Result<()> {
 }
 
 /// Returns `SERVICE HASH` lines for services named in a list with commas, or for all (`*`). The
-/// hash is the one that containers carry; where it changes, `up` makes them anew.
+/// hash is the one that containers carry; where it changes, `up` changes them in place or makes them anew.
 fn hashes(wanted: &str, tree: &Node, project: Option<&Project>, unsupported: &[Diagnostic]) -> Result<String> {
     let names: BTreeSet<String> = match wanted {
         "*" => keys(tree.get("services")),
