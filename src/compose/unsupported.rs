@@ -13,7 +13,7 @@ use crate::diag::{Diagnostic, Span};
 pub(crate) fn unsupported(whole: &Node) -> Vec<Diagnostic> {
     let mut found = Findings::default();
     for (name, service) in whole.get("services").and_then(Node::as_map).into_iter().flatten() {
-        found.walk(service, &Shape::Object(&SERVICE), "services.*.");
+        found.walk(service, &Shape::Object(&SERVICE), "services.*");
         found.own(service, &SERVICE_X_STACK, "services.*.");
         found.special(name, service);
     }

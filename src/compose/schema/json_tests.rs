@@ -259,7 +259,7 @@ fn the_schema_and_the_loader_agree() {
 fn editors_know_what_x_stack_takes() {
     let mut compiled = Compiled::new(file_schema());
     let index = compiled.part("");
-    let mut check = |of_file: Value, of_service: Value, expected: bool| {
+    let check = |of_file: Value, of_service: Value, expected: bool| {
         let file = json!({ "x-stack": of_file, "services": { "a": { "image": "x", "x-stack": of_service } } });
         assert_eq!(compiled.schemas.validate(&file, index).is_ok(), expected, "{file}");
     };
