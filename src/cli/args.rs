@@ -140,6 +140,7 @@ pub(crate) enum Command {
     Start(c::start::StartArgs),
     Stop(c::stop::StopArgs),
     Restart(c::restart::RestartArgs),
+    Scale(c::scale::ScaleArgs),
     Kill(c::kill::KillArgs),
     Rm(c::rm::RmArgs),
     Pull(c::pull::PullArgs),

@@ -74,6 +74,35 @@ fn scale_adds_and_removes_replicas() {
 }
 
 #[test]
+fn scale_changes_the_number_now_and_touches_no_other_container() {
+    let world = World::with(
+        "
+services:
+  db: {image: busybox, command: sleep 1000, stop_grace_period: 0s}
+  web: {image: busybox, command: sleep 1000, stop_grace_period: 0s, depends_on: [db]}
+",
+    );
+    world.up();
+    let (one, db) = (world.ids(), world.pid("db"));
+    world.stack(&["scale", "web=3"]).ok();
+    let three = world.ids();
+    assert_eq!(three.len(), 4);
+    assert!(one.iter().all(|(name, id)| three[name] == *id) && world.pid("db") == db, "the old ones stay");
+    assert!(world.stack(&["scale", "web=3"]).ok().is_empty());
+    assert_eq!(world.ids(), three);
+    world.stack(&["scale", "web=0", "db=2"]).ok();
+    let now = world.ids();
+    assert_eq!(now.keys().filter(|name| name.contains("-web-")).count(), 0, "{now:?}");
+    assert_eq!(now[&world.container("db")], one[&world.container("db")]);
+    // The file counts again.
+    world.up();
+    assert_eq!(world.ids().into_keys().collect::<Vec<_>>(), one.into_keys().collect::<Vec<_>>());
+    let wrong = world.stack(&["scale", "wev=2"]);
+    wrong.fails_naming(&["there is no service `wev`", "did you mean"]);
+    world.stack(&["scale", "web"]).fails_naming(&["SERVICE=NUM"]);
+}
+
+#[test]
 fn orphans_are_reported_and_removed_when_asked() {
     let world = World::with(PAIR);
     world.up();

@@ -74,6 +74,11 @@ pub(crate) fn run(context: &Context, args: &CreateArgs) -> Result<()> {
 }
 
 impl ConvergeArgs {
+    /// Returns no options but these numbers of replicas.
+    pub(crate) fn scaling(counts: &[(String, u32)]) -> Self {
+        Self { scale: counts.to_vec(), ..Self::default() }
+    }
+
     /// Returns the request that these options mean; nothing is started.
     pub(crate) fn request(&self, context: &Context, project: Project, services: &[String]) -> Result<UpRequest> {
         if self.build {

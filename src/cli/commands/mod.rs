@@ -17,6 +17,7 @@ pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod restart;
 pub(crate) mod rm;
+pub(crate) mod scale;
 pub(crate) mod schema;
 pub(crate) mod start;
 pub(crate) mod stop;
