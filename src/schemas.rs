@@ -26,6 +26,7 @@ pub static ALL: &[Schema] = &[
     Schema { name: "stack", source: Source::Tables(compose::file_schema) },
     Schema { name: "config", source: Source::Tables(compose::config_schema) },
     written("explain", include_str!("../schemas/explain.schema.json")),
+    written("variables", include_str!("../schemas/variables.schema.json")),
     written("diagnostics", include_str!("../schemas/diagnostics.schema.json")),
     written("progress", include_str!("../schemas/progress.schema.json")),
     written("plan", include_str!("../schemas/plan.schema.json")),

@@ -1,7 +1,7 @@
 //! Phases per file, in this order: parse, interpolate, canonical, extends, include; then merge
 //! into what earlier files said.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path as FilePath, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct Assembly<'a> {
     budget: &'a Budget,
     /// What was found wrong.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What is wrong as long as no later file replaces it.
+    late: Vec<Diagnostic>,
     /// Unset variables that were reported.
     told: BTreeSet<String>,
     /// Which variables are in which texts.
@@ -65,6 +67,7 @@ impl<'a> Assembly<'a> {
             options,
             budget,
             diagnostics,
+            late: Vec::new(),
             told: BTreeSet::new(),
             uses: Uses::default(),
             annotated: 0,
@@ -77,6 +80,22 @@ impl<'a> Assembly<'a> {
     pub(crate) fn annotate(&mut self) {
         self.uses.annotate(&mut self.diagnostics[self.annotated..]);
         self.annotated = self.diagnostics.len();
+    }
+
+    /// Takes those mistakes in for which no later file had a better value.
+    pub(crate) fn settle(&mut self, whole: &Node) {
+        if self.late.is_empty() {
+            return;
+        }
+        let key = |span: &Span| (Arc::as_ptr(&span.source), span.start, span.end);
+        let mut wrong: HashSet<_> = self.late.iter().filter_map(|d| d.span.as_ref().map(key)).collect();
+        whole.each(&mut |node| {
+            if let Some(span) = &node.span {
+                wrong.remove(&key(span));
+            }
+        });
+        let stays = |d: &Diagnostic| d.span.as_ref().is_none_or(|span| !wrong.contains(&key(span)));
+        self.diagnostics.extend(std::mem::take(&mut self.late).into_iter().filter(stays));
     }
 
     fn interpolate(&mut self, node: &mut Node, path: &Path<'_>, environment: &Environment) {
@@ -124,7 +143,7 @@ impl<'a> Assembly<'a> {
                 } else {
                     // A file has to be right before another one changes it.
                     validate::shape(&whole, &mut self.diagnostics);
-                    merge(&mut whole, document, &top);
+                    merge(&mut whole, document, &top, !self.options.interpolate);
                 }
             }
         }
@@ -137,7 +156,13 @@ impl<'a> Assembly<'a> {
     }
 
     fn context(&mut self) -> Context<'_> {
-        Context { diagnostics: &mut self.diagnostics, budget: self.budget, raw: !self.options.interpolate }
+        Context {
+            diagnostics: &mut self.diagnostics,
+            late: &mut self.late,
+            replaceable: false,
+            budget: self.budget,
+            raw: !self.options.interpolate,
+        }
     }
 
     /// `services:` without a value is a mistake even where another file has services.
@@ -230,7 +255,7 @@ impl<'a> Assembly<'a> {
         below.all_came(Via::Extends { service: target, file, at });
         let above = std::mem::replace(service, Node::map());
         let (key, span, mark) = (above.key.clone(), above.span.clone(), above.mark);
-        merge(&mut below, Node { mark: Mark::None, ..above }, &Shape::Object(&SERVICE));
+        merge(&mut below, Node { mark: Mark::None, ..above }, &Shape::Object(&SERVICE), !self.options.interpolate);
         *service = Node { key, span, mark, ..below };
     }
 

@@ -15,6 +15,10 @@ use crate::diag::{Diagnostic, nearest};
 pub(crate) struct Context<'a> {
     /// Where mistakes go.
     pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+    /// Where mistakes in values go that are none once a later file has replaced the value.
+    pub(crate) late: &'a mut Vec<Diagnostic>,
+    /// The value at hand may be replaced.
+    pub(crate) replaceable: bool,
     /// What may still be spent.
     pub(crate) budget: &'a Budget,
     /// Variables were not replaced: text with `$` may stand for anything.
@@ -47,7 +51,19 @@ impl Context<'_> {
             return;
         }
         let diagnostic = Diagnostic::error(format!("`{path}`: {problem}"), node.span.clone());
-        self.diagnostics.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
+        let diagnostic = if help.is_empty() { diagnostic } else { diagnostic.help(help) };
+        if self.replaceable && !limits::enough(self.late) {
+            self.late.push(diagnostic);
+        } else {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Reads a value that a later file may replace, be it right or wrong.
+    fn replaceable(&mut self, read: impl FnOnce(&mut Self)) {
+        let before = std::mem::replace(&mut self.replaceable, true);
+        read(self);
+        self.replaceable = before;
     }
 
     /// Reports what is understood and should be written otherwise.
@@ -100,10 +116,10 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
         Shape::Bool => boolean(node, path, cx),
         Shape::Int => integer(node, path, cx),
         Shape::Number => number(node, path, cx),
-        Shape::Bytes => bytes(node, path, cx),
-        Shape::Duration => duration(node, path, cx),
+        Shape::Bytes => cx.replaceable(|cx| bytes(node, path, cx)),
+        Shape::Duration => cx.replaceable(|cx| duration(node, path, cx)),
         Shape::Mode => mode(node, path, cx),
-        Shape::Command => command(node, path, cx),
+        Shape::Command => cx.replaceable(|cx| command(node, path, cx)),
         Shape::HealthTest => match &node.value {
             Value::Text(text) => {
                 let shell = vec![Node::from("CMD-SHELL"), text.as_str().into()];
@@ -125,14 +141,15 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
         }
         Shape::KeyValues(bare) => key_values(node, bare, path, cx),
         Shape::Options => options(node, path, cx),
-        Shape::Hosts => short::hosts(node, path, cx),
+        Shape::Hosts => cx.replaceable(|cx| short::hosts(node, path, cx)),
         Shape::List(item, twice) => list(node, item, twice, path, cx),
         Shape::Map(values) => mapping(node, values, path, cx),
         Shape::Object(table) => object(node, table, path, cx),
         Shape::Short(convert, long) => {
             let short = matches!(node.value, Value::Text(_));
             let flow = convert.apply(node, path, cx);
-            if short && !cx.budget.values(limits::size(node), node.span.as_ref(), cx.diagnostics) {
+            let size = if short { limits::size(node) } else { 0 };
+            if size > 1 && !cx.budget.values(size, node.span.as_ref(), cx.diagnostics) {
                 // What it stands for is too much; that was said.
                 node.value = Value::Null;
             } else if flow == Flow::Continue {
@@ -459,7 +476,12 @@ fn object(node: &mut Node, table: &Object, path: &Path<'_>, cx: &mut Context<'_>
     for (key, value) in map {
         match table.field(key) {
             Some(field) => {
-                canonical(value, &field.shape, &path.key(key), cx);
+                let path = path.key(key);
+                if field.late {
+                    cx.replaceable(|cx| canonical(value, &field.shape, &path, cx));
+                } else {
+                    canonical(value, &field.shape, &path, cx);
+                }
                 // Of the attributes with one or several texts, the reference turns these into lists early.
                 let several = matches!(field.shape, Shape::TextOrTexts(_));
                 let early = matches!(key.as_str(), "dns" | "label_file" | "path" | "env_file");

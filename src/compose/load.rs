@@ -49,6 +49,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
         home: options.environment.get("HOME").filter(|h| !h.is_empty()).map(Into::into),
     };
     let mut whole = assembly.model(files, &base, &environment, &[]);
+    assembly.settle(&whole);
     assembly.annotate();
     let Assembly { mut diagnostics, uses, annotated, .. } = assembly;
 

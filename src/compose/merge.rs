@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::canonical::dedupe;
-use super::schema::{Merge, Object, Shape, Twice};
+use super::schema::{Bare, Merge, Object, PathRule, Shape, Twice};
 use super::tree::{Map, Mark, Node, Value};
 
-/// Merges a later tree over an earlier one.
-pub(crate) fn merge(base: &mut Node, over: Node, shape: &Shape) {
-    merge_as(base, over, shape, Merge::Shape);
+/// Merges a later tree over an earlier one. `raw`: variables were not replaced.
+pub(crate) fn merge(base: &mut Node, over: Node, shape: &Shape, raw: bool) {
+    merge_as(base, over, shape, Merge::Shape, raw);
 }
 
 /// Removes what `!reset` left behind.
@@ -36,7 +36,7 @@ pub(crate) fn strip_resets(node: &mut Node) {
     }
 }
 
-fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
+fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge, raw: bool) {
     if base.is_null() || base.mark == Mark::Reset || over.mark != Mark::None || rule == Merge::Replace {
         base.replace(over);
         return;
@@ -53,9 +53,9 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
         base.take_trail(over.trail.clone());
     }
     match (&mut base.value, over.value) {
-        (Value::Map(below), Value::Map(above)) => merge_maps(below, above, shape),
+        (Value::Map(below), Value::Map(above)) if !(raw && is_listed(shape)) => merge_maps(below, above, shape, raw),
         (Value::List(below), Value::List(above)) => match *shape {
-            _ if rule == Merge::Ipam => merge_pools(below, above, shape),
+            _ if rule == Merge::Ipam => merge_pools(below, above, shape, raw),
             Shape::Hosts => {
                 let text = |item: &Node| item.as_text().unwrap_or_default().to_owned();
                 let mut seen: HashSet<String> = below.iter().map(text).collect();
@@ -67,36 +67,44 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge) {
             }
         },
         (below, above) if matches!(shape, Shape::KeyValues(_) | Shape::TextOrTexts(_) | Shape::Hosts) => {
-            // Only where variables are not replaced do lists live this long.
+            // Only where variables are not replaced do lists live this long; what is merged there is a list.
             let (Some(mut items), Some(more)) = (key_value_list(below), key_value_list(&above)) else { return };
             items.extend(more);
-            dedupe(&mut items, if matches!(shape, Shape::KeyValues(_)) { Twice::Once } else { twice(shape) });
+            let whole = |item: &Node| item.as_text().map(str::to_owned);
+            dedupe(&mut items, if matches!(shape, Shape::Hosts) { Twice::By(whole) } else { twice(shape) });
             *below = Value::List(items);
         }
         (_, value) => base.replace(Node { value, ..over }),
     }
 }
 
+/// Returns true for mappings that become lists when they are merged as they are written.
+fn is_listed(shape: &Shape) -> bool {
+    matches!(shape, Shape::KeyValues(Bare::Null | Bare::Empty) | Shape::Hosts)
+}
+
 fn key_value_list(value: &Value) -> Option<Vec<Node>> {
     match value {
         Value::List(items) => Some(items.clone()),
         Value::Text(_) => Some(vec![value.clone().into()]),
-        Value::Map(map) => Some(
-            map.iter()
-                .map(|(key, node)| match node.as_text() {
-                    Some(text) => node.with(Value::Text(format!("{key}={text}"))),
-                    None if !node.is_null() => {
-                        node.with(Value::Text(format!("{key}={}", node.scalar_text().unwrap_or_default())))
-                    }
-                    None => node.with(Value::Text(key.clone())),
-                })
-                .collect(),
-        ),
+        Value::Map(map) => {
+            let mut items = Vec::with_capacity(map.len());
+            for (key, node) in map {
+                let pair = |node: &Node| node.scalar_text().map(|text| node.with(Value::Text(format!("{key}={text}"))));
+                match &node.value {
+                    Value::Null => items.push(node.with(Value::Text(key.clone()))),
+                    Value::List(several) => items.extend(several.iter().filter_map(pair)),
+                    _ => items.extend(pair(node)),
+                }
+            }
+            items.sort_by(|a, b| a.as_text().cmp(&b.as_text()));
+            Some(items)
+        }
         _ => None,
     }
 }
 
-fn merge_maps(below: &mut Map, above: Map, shape: &Shape) {
+fn merge_maps(below: &mut Map, above: Map, shape: &Shape, raw: bool) {
     for (key, node) in above {
         let Some(old) = below.get_mut(&key) else {
             below.insert(key, node);
@@ -104,19 +112,20 @@ fn merge_maps(below: &mut Map, above: Map, shape: &Shape) {
         };
         match shape {
             _ if key.starts_with("x-") => old.replace(node),
-            Shape::Object(table) => merge_field(old, node, table, &key),
-            Shape::Map(values) => merge_as(old, node, &values.shape, Merge::Shape),
+            Shape::Object(table) => merge_field(old, node, table, &key, raw),
+            Shape::Map(values) => merge_as(old, node, &values.shape, Merge::Shape, raw),
             // A key without a value hides the one below: it is taken from the environment.
             Shape::KeyValues(_) | Shape::Options => old.replace(node),
-            _ => merge_as(old, node, &Shape::Any, Merge::Shape),
+            _ => merge_as(old, node, &Shape::Any, Merge::Shape, raw),
         }
     }
 }
 
-fn merge_field(old: &mut Node, node: Node, table: &Object, key: &str) {
+fn merge_field(old: &mut Node, node: Node, table: &Object, key: &str, raw: bool) {
     match table.field(key) {
-        Some(field) => merge_as(old, node, &field.shape, field.merge),
-        None => merge_as(old, node, &Shape::Any, Merge::Shape),
+        // A mapping to paths stays one.
+        Some(field) => merge_as(old, node, &field.shape, field.merge, raw && field.path == PathRule::No),
+        None => merge_as(old, node, &Shape::Any, Merge::Shape, raw),
     }
 }
 
@@ -144,7 +153,7 @@ fn different_drivers(below: &Node, above: &Node) -> bool {
 }
 
 /// Address pools with the same subnet are one; others are added.
-fn merge_pools(below: &mut Vec<Node>, above: Vec<Node>, shape: &Shape) {
+fn merge_pools(below: &mut Vec<Node>, above: Vec<Node>, shape: &Shape, raw: bool) {
     let Shape::List(item, _) = shape else { return };
     let subnet = |pool: &Node| pool.get("subnet").and_then(Node::as_text).map(str::to_owned);
     let mut places: HashMap<Option<String>, usize> = HashMap::new();
@@ -153,7 +162,7 @@ fn merge_pools(below: &mut Vec<Node>, above: Vec<Node>, shape: &Shape) {
     }
     for pool in above {
         match places.get(&subnet(&pool)) {
-            Some(&at) => merge_as(&mut below[at], pool, item, Merge::Shape),
+            Some(&at) => merge_as(&mut below[at], pool, item, Merge::Shape, raw),
             None => {
                 places.insert(subnet(&pool), below.len());
                 below.push(pool);
@@ -176,13 +185,20 @@ mod tests {
             let budget = limits::Budget::new();
             let text = format!("services: {{a: {text}}}");
             let mut node = parse::documents(Path::new("f"), text.into_bytes(), &budget, &mut diagnostics).remove(0);
-            let mut cx = canonical::Context { diagnostics: &mut diagnostics, budget: &budget, raw: false };
+            let late = &mut Vec::new();
+            let mut cx = canonical::Context {
+                diagnostics: &mut diagnostics,
+                late,
+                replaceable: false,
+                budget: &budget,
+                raw: false,
+            };
             canonical::canonical(&mut node, &Shape::Object(&schema::TOP), &tree::Path::ROOT, &mut cx);
-            assert!(diagnostics.is_empty(), "{diagnostics:?}");
+            assert!(diagnostics.is_empty() && late.is_empty(), "{diagnostics:?} {late:?}");
             node
         };
         let mut node = read(below);
-        merge(&mut node, read(above), &Shape::Object(&schema::TOP));
+        merge(&mut node, read(above), &Shape::Object(&schema::TOP), false);
         strip_resets(&mut node);
         let got = config_json(&node)["services"].get("a").map(|a| a.to_string()).unwrap_or_default();
         assert_eq!(got, expected, "{below} + {above}");

@@ -20,6 +20,9 @@ pub(crate) fn defaults(whole: &mut Node, raw: bool) {
         each_item(service.get_mut("ports"), |port| {
             put(port, "protocol", || "tcp".into());
             put(port, "mode", || "ingress".into());
+            if let Some(published) = port.get_mut("published").filter(|node| !raw && node.as_int().is_some()) {
+                published.value = Value::Text(published.scalar_text().unwrap_or_default());
+            }
         });
         if let Some(Value::List(servers)) = service.get_mut("dns").map(|node| &mut node.value) {
             servers.retain(|server| server.as_text() != Some(""));

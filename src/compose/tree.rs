@@ -212,6 +212,16 @@ impl Node {
         }
     }
 
+    /// Calls back for the node and every one in it.
+    pub fn each<'a>(&'a self, call: &mut impl FnMut(&'a Self)) {
+        call(self);
+        match &self.value {
+            Value::List(items) => items.iter().for_each(|item| item.each(call)),
+            Value::Map(map) => map.values().for_each(|value| value.each(call)),
+            _ => {}
+        }
+    }
+
     /// Returns the place of the key, or of the value where there is no key.
     pub fn key_or_span(&self) -> Option<Span> {
         self.key.clone().or_else(|| self.span.clone())

@@ -7,7 +7,6 @@ use super::canonical::expected;
 use super::limits;
 use super::schema::{Field, Object, SERVICE, Shape, TOP, Twice};
 use super::tree::{Map, Mark, Node, Path, Value};
-use super::units;
 use crate::diag::{Diagnostic, Span, nearest};
 
 /// Reports attributes without a value, missing ones, and list items that come twice.
@@ -29,6 +28,7 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
                 if !value.is_null() {
                     check_shape(value, &field.shape, &path, diagnostics);
                     range(value, field, &path, diagnostics);
+                    grammar(value, field, diagnostics);
                 } else if !field.null && !matches!(field.shape, Shape::Any) {
                     let kind = expected(&field.shape);
                     let message = format!("`{path}` has no value, {kind} is expected");
@@ -75,6 +75,17 @@ fn range(node: &Node, field: &Field, path: &Path<'_>, diagnostics: &mut Vec<Diag
         let most = if most == i64::MAX { String::new() } else { format!(" to {most}") };
         diagnostics.push(Diagnostic::error(format!("`{path}` is a number from {least}{most}"), node.span.clone()));
     }
+}
+
+fn grammar(node: &Node, field: &Field, diagnostics: &mut Vec<Diagnostic>) {
+    let (Some(grammar), Some(fits)) = (&field.text, field.fits) else { return };
+    let Some(text) = node.as_text().filter(|text| !text.is_empty() && !fits(text)) else { return };
+    let help = match nearest(text, field.examples.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => grammar.help.to_owned(),
+    };
+    let message = format!("{text:?} is not a {}", field.name.replace('_', " "));
+    diagnostics.push(Diagnostic::error(message, node.span.clone()).help(help));
 }
 
 /// Returns true when a mapping has an unknown key that was meant as one of these: it was told already.
@@ -124,10 +135,6 @@ pub(crate) fn references(whole: &Node, disabled: &Map, diagnostics: &mut Vec<Dia
     checker.resources();
 }
 
-/// Words of `pull_policy` (spec row `svc-pull-policy`), besides `every_AGE`.
-const PULL_POLICIES: [&str; 8] =
-    ["always", "missing", "never", "build", "daily", "weekly", "refresh", "if_not_present"];
-
 struct Checker<'a> {
     services: &'a Map,
     disabled: &'a Map,
@@ -165,14 +172,6 @@ impl Checker<'_> {
             let help = "give it an image: image: NAME[:TAG]".to_owned();
             self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
         }
-        if let Some(image) = service.get("image")
-            && image.as_text() == Some("")
-            && !has("build")
-        {
-            let help = "name an image; a variable in it may not be set".to_owned();
-            self.error(format!("the `image` of the service `{name}` is empty"), image.key_or_span(), help);
-        }
-        self.pull_policy(service);
         self.dependencies(name, service);
         self.networks(name, service);
         self.mounts(name, service);
@@ -182,19 +181,6 @@ impl Checker<'_> {
         self.device_requests(name, service);
         self.build(name, service);
         self.watch(name, service);
-    }
-
-    fn pull_policy(&mut self, service: &Node) {
-        let Some(policy) = service.get("pull_policy") else { return };
-        let Some(text) = policy.as_text() else { return };
-        let every = text.strip_prefix("every_").is_some_and(|age| units::age(age).is_some());
-        if !every && !text.is_empty() && !PULL_POLICIES.contains(&text) {
-            let help = match nearest(text, PULL_POLICIES.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("one of {} or every_AGE", PULL_POLICIES.join(", ")),
-            };
-            self.error(format!("{text:?} is not a pull policy"), policy.span.clone(), help);
-        }
     }
 
     fn dependencies(&mut self, name: &str, service: &Node) {

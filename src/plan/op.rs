@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::compose::model::Condition;
+use crate::compose::model::{Condition, MAX_CONTAINERS};
 use crate::ids::{ContainerId, ServiceName, VolumeName};
 use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
 
@@ -227,6 +227,18 @@ pub enum PlanError {
     /// The graph of the project is broken; the message says how.
     #[error("{0}")]
     Dependencies(String),
+    /// More containers than a project can have.
+    #[error(
+        "{count} containers are wanted, {of} of them for service {service}; a project has at most {MAX_CONTAINERS}"
+    )]
+    TooManyContainers {
+        /// All of them.
+        count: u64,
+        /// The service that wants most.
+        service: ServiceName,
+        /// How many it wants.
+        of: u32,
+    },
     /// The image of a service is not there.
     #[error("service {service} has no image {image:?} to run")]
     ImageMissing {
@@ -372,6 +384,7 @@ impl PlanError {
         Some(match self {
             Self::ImageMissing { image, .. } => format!("stack image pull {image}"),
             Self::NameTaken { name, .. } => format!("remove that container, or rename {name}"),
+            Self::TooManyContainers { service, .. } => format!("lower the scale of {service}"),
             Self::NameNotUnique(_) => "remove container_name, or scale to 1".to_owned(),
             Self::AddressOutside { network, .. } => {
                 format!("give network {network} a subnet that holds the address (ipam.config.subnet)")

@@ -128,6 +128,11 @@ impl<'a> Up<'a> {
             (false, true) => inputs.services.iter().cloned().collect(),
             (false, false) => graph.dependencies_closure(inputs.services).into_iter().collect(),
         };
+        let counts = chosen.iter().filter_map(|name| Some((name, replicas(inputs, name, project.services.get(name)?))));
+        if let Some(error) = limits::too_many(counts) {
+            plan.errors.push(error);
+            return Err(plan.errors);
+        }
         let mut existing = observed::by_service(observed, &project.name);
         let mut units = Vec::with_capacity(chosen.len());
         for name in graph.order().filter(|name| chosen.contains(*name)) {
@@ -574,7 +579,11 @@ fn default_network<'a>(nets: &BTreeMap<&str, Net>, service: &'a Service) -> Opti
 
 /// Returns how many replicas a service shall have.
 fn wanted(inputs: &Inputs<'_>, unit: &Unit<'_>) -> usize {
-    inputs.scale.get(unit.name).copied().or_else(|| unit.service.replicas()).unwrap_or(1) as usize
+    replicas(inputs, unit.name, unit.service) as usize
+}
+
+fn replicas(inputs: &Inputs<'_>, name: &ServiceName, service: &Service) -> u32 {
+    inputs.scale.get(name).copied().or_else(|| service.replicas()).unwrap_or(1)
 }
 
 fn slot<'a>(inputs: &Inputs<'_>, unit: &Unit<'_>, number: u32, current: Option<&'a ObservedContainer>) -> Slot<'a> {

@@ -101,13 +101,6 @@ fn mistakes_in_several_files() {
       ·       ╰── unknown
       ╰────
      help: did you mean `image`?
-     × `services.db.mem_limit`: "lots" is not a size
-      ╭─[db.yml:4:16]
-    3 │     image: x
-    4 │     mem_limit: lots
-      ·                ────
-      ╰────
-     help: write a number of bytes, or one with a unit: 512k, 300m, 1.5g
      × `services.web.ports[0]`: "x" is not a port
       ╭─[compose.override.yaml:3:13]
     2 │   web:
@@ -115,6 +108,13 @@ fn mistakes_in_several_files() {
       ·             ──────
       ╰────
      help: write [[IP:]HOST:]CONTAINER[/PROTOCOL], as in "8080:80"
+     × `services.db.mem_limit`: "lots" is not a size
+      ╭─[db.yml:4:16]
+    3 │     image: x
+    4 │     mem_limit: lots
+      ·                ────
+      ╰────
+     help: write a number of bytes, or one with a unit: 512k, 300m, 1.5g
     "#);
 }
 

@@ -3,8 +3,8 @@
 use super::Binder;
 use super::read::{bytes, duration, items, text, texts, texts_by_key};
 use crate::compose::model::{
-    Cpus, Deploy, DeployResources, DeployRestartPolicy, GenericResource, Placement, PlacementPreference,
-    ResourceLimits, ResourceReservations, RestartCondition, UpdateConfig,
+    Cpus, Deploy, DeployResources, DeployRestartPolicy, GenericResource, MAX_CONTAINERS, Placement,
+    PlacementPreference, ResourceLimits, ResourceReservations, RestartCondition, UpdateConfig,
 };
 use crate::compose::tree::Node;
 
@@ -13,7 +13,7 @@ impl Binder<'_> {
         Deploy {
             mode: self.word(node.get("mode"), &["replicated", "global", "replicated-job", "global-job"]),
             endpoint_mode: self.word(node.get("endpoint_mode"), &["vip", "dnsrr"]),
-            replicas: node.get("replicas").and_then(Node::as_int).and_then(|count| u32::try_from(count).ok()),
+            replicas: self.whole(node, "replicas", 0..=MAX_CONTAINERS.into()),
             labels: texts_by_key(node, "labels"),
             resources: node.get("resources").map(|node| self.deploy_resources(node)).unwrap_or_default(),
             restart_policy: node.get("restart_policy").map(|node| self.deploy_restart_policy(node)),

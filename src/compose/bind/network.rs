@@ -1,5 +1,6 @@
 //! Networks, a service's place on them, and its ports.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use indexmap::IndexMap;
@@ -77,7 +78,11 @@ impl Binder<'_> {
     }
 
     pub(super) fn ports(&mut self, node: &Node) -> Vec<Port> {
-        items(node, "ports").iter().filter_map(|item| self.port(item)).collect()
+        // One file may have given a port as a number, another as a text: that is one.
+        let mut seen = HashSet::new();
+        let ports = items(node, "ports").iter().filter_map(|item| self.port(item));
+        let same = |port: &Port| (port.published.map(|p| (p.start, p.end)), port.target, port.host_ip, port.protocol);
+        ports.filter(|port| port.published.is_none() || seen.insert(same(port))).collect()
     }
 
     fn port(&mut self, node: &Node) -> Option<Port> {

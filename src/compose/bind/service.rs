@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use super::read::{arguments, duration, entries, flag, items, paths, text, texts, texts_by_key, texts_in_order};
 use super::{Binder, develop, network};
 use crate::compose::model::{
-    Condition, CredentialSpec, Dependency, EnvFile, HealthTest, Healthcheck, Logging, MacAddress, Provider, PullPolicy,
-    Service, ServiceModel, XStack,
+    Condition, CredentialSpec, Dependency, EnvFile, HealthTest, Healthcheck, Logging, MAX_CONTAINERS, MacAddress,
+    Provider, PullPolicy, Service, ServiceModel, XStack,
 };
 use crate::compose::tree::{Map, Node, Value};
 use crate::ids::ServiceName;
@@ -53,7 +53,7 @@ impl Binder<'_> {
 
             depends_on: dependencies(node, enabled),
             profiles: texts(node, "profiles"),
-            scale: node.get("scale").and_then(Node::as_int).and_then(|count| u32::try_from(count).ok()),
+            scale: self.whole(node, "scale", 0..=MAX_CONTAINERS.into()),
             restart: node.get("restart").and_then(|at| self.restart(at)),
             healthcheck: node.get("healthcheck").map(|node| self.healthcheck(node)),
             stop_signal: node.get("stop_signal").and_then(|at| self.signal(at)),

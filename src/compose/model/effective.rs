@@ -3,6 +3,9 @@
 use super::{DeployMode, RestartCondition, Service, SwapLimit, VolumeMount};
 use crate::spec::{Resources, RestartPolicy};
 
+/// Most containers that one project runs: more is surely a mistake, and would keep a machine busy with planning.
+pub const MAX_CONTAINERS: u32 = 10_000;
+
 impl Service {
     /// Returns the number of its containers: `scale`, else `deploy.replicas`; `None` where the
     /// file does not say, which is 1. A `global` service has one (spec row `svc-deploy-mode`).

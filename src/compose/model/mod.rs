@@ -48,6 +48,7 @@ pub use device::{
     BlkioConfig, BlkioOperations, BlkioRate, BlkioWeight, Device, DeviceAccess, DeviceCount, DeviceKind, DeviceRequest,
     DeviceRule,
 };
+pub use effective::MAX_CONTAINERS;
 pub use lifecycle::{
     Condition, CredentialSpec, Dependency, EnvFile, EnvFileFormat, HealthTest, Healthcheck, Logging, Provider,
     PullPolicy, Ulimit,

@@ -1,6 +1,6 @@
 //! What is put into a container from outside: ports, mounts, networks, devices.
 
-use super::{Bare, Object, Shape, Twice, field};
+use super::{Bare, Convert, Object, Shape, Twice, field};
 
 const NOT_YET: &str = "the engine does not act on it yet";
 
@@ -12,7 +12,7 @@ pub(super) static PORT: Object = Object {
         /// Port in the container.
         field("target", Shape::Int),
         /// Port on this machine, or a range of which a free one is taken. Default: any free port.
-        field("published", Shape::Label),
+        field("published", Shape::Short(Convert::Published, &Shape::Label)),
         /// Address of this machine on which the port is published. Default: all.
         field("host_ip", Shape::Text),
         /// `tcp`, `udp` or `sctp`. Default: `tcp`.
@@ -32,7 +32,7 @@ pub(super) static MOUNT: Object = Object {
     required: &["type"],
     fields: rows![
         /// `bind` (a path of this machine), `volume`, `tmpfs` (in memory) or `image` (files of another image).
-        field("type", Shape::OneOf(&["bind", "volume", "tmpfs", "image", "npipe", "cluster"])),
+        field("type", Shape::OneOf(&["bind", "volume", "tmpfs", "image", "npipe", "cluster"])).late(),
         /// Path on this machine, name of the volume, or name of the image. Without it a volume has no name.
         field("source", Shape::Text),
         /// Absolute path in the container.
@@ -148,7 +148,7 @@ pub(super) static BLKIO: Object = Object {
     required: &[],
     fields: rows![
         /// Weight of the container when devices are busy, from 10 to 1000. Default: 500.
-        field("weight", Shape::Int),
+        field("weight", Shape::Int).late(),
         /// Weights for single devices.
         field("weight_device", Shape::List(&Shape::Object(&BLKIO_WEIGHT), Twice::Keep)),
         /// Most bytes read from a device in a second.
@@ -169,7 +169,7 @@ static BLKIO_WEIGHT: Object = Object {
         /// Path of the device, as `/dev/sda`.
         field("path", Shape::Text),
         /// Its weight, from 10 to 1000.
-        field("weight", Shape::Int),
+        field("weight", Shape::Int).late(),
     ],
 };
 

@@ -48,7 +48,7 @@ static LIMITS: Object = Object {
     required: &[],
     fields: rows![
         /// Number of CPUs, as `0.5`. The same as `cpus` of the service. Default: no limit.
-        field("cpus", Shape::Number),
+        field("cpus", Shape::Number).late(),
         /// Memory, in bytes or as `512m`. The same as `mem_limit` of the service. Default: no limit.
         field("memory", Shape::Bytes),
         /// Number of processes and threads. The same as `pids_limit` of the service. Default: no limit.
@@ -61,7 +61,7 @@ static RESERVATIONS: Object = Object {
     required: &[],
     fields: rows![
         /// Number of CPUs, as `0.5`.
-        field("cpus", Shape::Number).unused("without a scheduler nothing is reserved"),
+        field("cpus", Shape::Number).late().unused("without a scheduler nothing is reserved"),
         /// Memory, in bytes or as `256m`. The same as `mem_reservation` of the service.
         field("memory", Shape::Bytes),
         /// GPUs and other accelerators that a container may use.

@@ -90,8 +90,8 @@ impl Generator {
     }
 
     fn field(&mut self, field: &'static Field) -> Value {
-        let mut schema = match field.text {
-            Some((pattern, help)) if self.form == Form::Written => matching(pattern, help),
+        let mut schema = match &field.text {
+            Some(text) if self.form == Form::Written => matching(text.pattern, text.help),
             _ => self.shape(&field.shape),
         };
         if field.null {
@@ -252,7 +252,10 @@ impl Generator {
                 any_of([array(name, Twice::Refuse), self.written(long)])
             }
             Convert::Gpus => any_of([json!({ "enum": ["all"] }), self.variable(), self.written(long)]),
-            Convert::Ulimit => any_of([self.written(&Shape::Int), self.written(long)]),
+            Convert::Ulimit => {
+                any_of([self.written(&Shape::Int), self.written(long), json!({ "type": "object", "maxProperties": 0 })])
+            }
+            Convert::Published => self.written(long),
             Convert::Restart => any_of([json!({ "enum": [false] }), self.written(long)]),
             Convert::DeviceCount => {
                 any_of([matching(&any_case(&["all"]), "write a number, or all"), self.written(long)])

@@ -148,12 +148,24 @@ pub(crate) struct Field {
     pub(crate) force: Force,
     /// The least and the greatest number that it can be.
     pub(crate) within: Option<(i64, i64)>,
-    /// A pattern of the text that it can be, and what to write; validation looks at it by other means.
-    text: Option<(&'static str, &'static str)>,
+    /// The grammar of its text.
+    pub(crate) text: Option<Grammar>,
+    /// Tells whether a text follows it, where that is looked at in each file.
+    pub(crate) fits: Option<fn(&str) -> bool>,
+    /// A mistake in it is none once a later file has replaced it. So are those in sizes, durations and commands.
+    pub(crate) late: bool,
     /// Texts that are worth proposing; for editors.
-    examples: &'static [&'static str],
+    pub(crate) examples: &'static [&'static str],
     /// There is a better way.
     deprecated: bool,
+}
+
+/// Which texts an attribute can be.
+pub(crate) struct Grammar {
+    /// A pattern of them, for editors.
+    pattern: &'static str,
+    /// What to write.
+    pub(crate) help: &'static str,
 }
 
 /// How a later file changes an attribute.
@@ -225,6 +237,8 @@ const fn field(name: &'static str, shape: Shape) -> Field {
         force: Force::Yes,
         within: None,
         text: None,
+        fits: None,
+        late: false,
         examples: &[],
         deprecated: false,
     }
@@ -284,7 +298,17 @@ impl Field {
     }
 
     const fn matches(mut self, pattern: &'static str, help: &'static str) -> Self {
-        self.text = Some((pattern, help));
+        self.text = Some(Grammar { pattern, help });
+        self
+    }
+
+    const fn read_by(mut self, fits: fn(&str) -> bool) -> Self {
+        self.fits = Some(fits);
+        self
+    }
+
+    const fn late(mut self) -> Self {
+        self.late = true;
         self
     }
 

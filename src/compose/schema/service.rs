@@ -9,6 +9,7 @@ use super::process::{
 };
 use super::resources::FILE_GRANT;
 use super::{Bare, Merge, Object, PathRule, Shape, Twice, Values, field};
+use crate::compose::model::PullPolicy;
 use crate::compose::short;
 
 const NOT_YET: &str = "the engine does not act on it yet";
@@ -179,7 +180,7 @@ pub(crate) static SERVICE: Object = Object {
         /// Annotations of the container, as mapping or as list of `KEY=VALUE`. Unlike labels they are for the runtime.
         field("annotations", Shape::KeyValues(Bare::Empty)).unused(NOT_YET),
         /// Whether `up` shows the logs of this service. Default: `true`.
-        field("attach", Shape::Bool).given(),
+        field("attach", Shape::Bool).given().late(),
         /// When the image is pulled: `always`, `never`, `missing`, `build`, `daily`, `weekly` or `every_DURATION`.
         /// Default: `missing`.
         field("pull_policy", Shape::Text)
@@ -187,6 +188,7 @@ pub(crate) static SERVICE: Object = Object {
                 "^(always|never|missing|if_not_present|build|refresh|daily|weekly|every_([0-9]+[wdhms])+)?$",
                 "write always, never, missing, build, refresh, daily, weekly or every_AGE, as in every_12h",
             )
+            .read_by(|text| text.parse::<PullPolicy>().is_ok())
             .such_as(&["always", "never", "missing", "build", "daily", "weekly", "every_12h"]),
         /// Age from which an image is pulled again where `pull_policy` is `refresh`, as `12h`.
         field("pull_refresh_after", Shape::Duration).unused(NOT_YET),

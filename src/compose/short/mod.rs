@@ -34,6 +34,8 @@ pub(crate) enum Convert {
     Gpus,
     /// One number in place of `{soft, hard}`.
     Ulimit,
+    /// `published`: a number is another port than the text of it until all files are merged, as in the reference.
+    Published,
     /// `count: all`.
     DeviceCount,
     /// `restart: false`, which is how some write `"no"`.
@@ -76,6 +78,8 @@ impl Convert {
                 node.value = Value::List(vec![request.placed_as(node)]);
             }
             (Self::Ulimit, Value::Int(0)) if !cx.raw => no_limit(node),
+            // This is how the reference's JSON has that.
+            (Self::Ulimit, Value::Map(map)) if map.is_empty() => no_limit(node),
             (Self::Ulimit, Value::Int(_)) => return Flow::Done,
             (Self::Ulimit, Value::Text(text)) => match text.parse() {
                 Ok(0) => no_limit(node),
@@ -88,6 +92,7 @@ impl Convert {
                     return Flow::Done;
                 }
             },
+            (Self::Published, Value::Int(_)) => return Flow::Done,
             (Self::DeviceCount, Value::Text(_)) if cx.raw => return Flow::Done,
             (Self::DeviceCount, Value::Text(text)) if text.eq_ignore_ascii_case("all") => node.value = Value::Int(-1),
             (Self::Restart, Value::Bool(false)) => {
@@ -242,8 +247,9 @@ pub(crate) fn hosts(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
                 match item.as_text().map(|text| (text, text.split_once('=').or_else(|| text.split_once(':')))) {
                     Some((_, Some((host, address)))) if !host.is_empty() => add(host, address, item),
                     Some((text, _)) if cx.raw && text.contains('$') => return,
-                    Some(_) => {
+                    Some((text, _)) => {
                         cx.invalid(item, &path, "an extra host needs a name and an address", "write HOST=ADDRESS");
+                        add(text, "", item);
                     }
                     None => cx.wrong(item, &path, "a string HOST=ADDRESS"),
                 }
@@ -286,9 +292,10 @@ fn grant_target(node: &Node, folder: &str) -> Option<String> {
 /// Identity of a port: all of host address, published and container port, protocol.
 pub(crate) fn port_identity(node: &Node) -> Option<String> {
     let text = |key: &str| node.get(key).and_then(Node::scalar_text);
+    let number = if node.get("published").and_then(Node::as_int).is_some() { "number " } else { "" };
     Some(format!(
-        "{}:{}:{}/{}",
-        text("host_ip").unwrap_or_default(),
+        "{}:{number}{}:{}/{}",
+        text("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned()),
         text("published").unwrap_or_default(),
         text("target")?,
         text("protocol").unwrap_or_else(|| "tcp".to_owned())

@@ -61,6 +61,93 @@ fn every_file_has_to_be_right_by_itself() {
     assert_eq!(version, ["a.yml:1:1 `version` error: `version` has no value, a string is expected"]);
 }
 
+/// Returns what files given with `-f` result in.
+fn merged(files: &[(&str, &str)], interpolate: bool) -> serde_json::Value {
+    let bytes: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    let loaded = load_files(&bytes, |options| {
+        options.files = files.iter().map(|(name, _)| name.into()).collect();
+        options.interpolate = interpolate;
+    });
+    let tree = loaded.tree.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    if interpolate { config_json(&tree) } else { template_json(&tree) }
+}
+
+#[test]
+fn a_bad_value_that_another_file_replaces_is_no_mistake() {
+    let base = "services:
+  a:
+    image: x
+    mem_limit: lots
+    stop_grace_period: soon
+    command: \"it's\"
+    attach: maybe
+    healthcheck: {test: x, interval: often}
+    deploy: {resources: {limits: {cpus: some}}}
+    extra_hosts: [nowhere]
+    volumes: [{type: y, target: /a}]
+";
+    assert_eq!(mistakes(&[("a.yml", base)]).len(), 8);
+    let over = "services:
+  a:
+    mem_limit: 1m
+    stop_grace_period: 1s
+    command: ok
+    attach: false
+    healthcheck: {interval: 1s}
+    deploy: {resources: {limits: {cpus: 1}}}
+    extra_hosts: !override [a=b]
+    volumes: [{type: tmpfs, target: /a}]
+";
+    assert_eq!(mistakes(&[("a.yml", base), ("b.yml", over)]), [""; 0]);
+    // What is wrong by its form is, also where it is replaced.
+    let base = "services: {a: {image: x, mem_limit: [1], init: maybe, pull_policy: often, stop_grace_period: soon}}\n";
+    let over = "services: {a: {mem_limit: 1m, init: true, pull_policy: never}}\n";
+    assert_eq!(
+        mistakes(&[("a.yml", base), ("b.yml", over)]),
+        [
+            "a.yml:1:37 `[1]` error: `services.a.mem_limit` must be a size, not a list",
+            "a.yml:1:48 `maybe` error: `services.a.init`: \"maybe\" is not a boolean",
+            "a.yml:1:68 `often` error: \"often\" is not a pull policy",
+            "a.yml:1:94 `soon` error: `services.a.stop_grace_period`: \"soon\" is not a duration",
+        ]
+    );
+}
+
+#[test]
+fn what_is_merged_as_it_is_written_becomes_a_list() {
+    let base = "services: {a: {image: x, environment: {Z: 1, B: '${X}'}, labels: {a: true}, extra_hosts: {h: [i, j]}, build: {context: ., ssh: {k: l}}}}\n";
+    let over = "services: {a: {environment: {B: 2, C: }, labels: {b: 1}, extra_hosts: {h: i}, build: {ssh: {m: n}}}}\n";
+    let value = merged(&[("a.yml", base), ("b.yml", over)], false);
+    let a = &value["services"]["a"];
+    assert_eq!(a["environment"], json!(["B=2", "Z=1", "C"]));
+    assert_eq!(a["labels"], json!(["a=true", "b=1"]));
+    assert_eq!(a["extra_hosts"], json!(["h=i", "h=j"]));
+    assert!(a["build"]["ssh"].is_object());
+    // Where one file alone has it, it stays as it is.
+    assert!(merged(&[("a.yml", base)], false)["services"]["a"]["environment"].is_object());
+}
+
+#[test]
+fn a_published_port_as_number_and_as_text() {
+    let base = "services: {a: {image: x, ports: [{target: 80, published: 80, host_ip: 0.0.0.0}]}}\n";
+    let ports = |over: &str| {
+        let value = merged(&[("a.yml", base), ("b.yml", over)], true);
+        value["services"]["a"]["ports"].as_array().unwrap().len()
+    };
+    assert_eq!(ports("services: {a: {ports: [{target: 80, published: 80}]}}\n"), 1);
+    assert_eq!(ports("services: {a: {ports: ['80:80', {target: '80', published: '80'}]}}\n"), 2);
+    // It is published once.
+    let text = "services: {a: {image: x, ports: ['80:80', {target: 80, published: 80}]}}\n";
+    let project = load_files(&[("stack.yml", text.as_bytes())], |_| {}).project.unwrap();
+    assert_eq!(project.services["a"].ports.len(), 1);
+}
+
+#[test]
+fn limits_of_0_can_be_read_again_from_json() {
+    let value = config("services: {a: {image: x, ulimits: {core: 0}}}\n");
+    assert_eq!(config(&value.to_string()), value);
+}
+
 #[test]
 fn pull_policies() {
     let policy = |policy: &str| diagnose(&format!("services: {{a: {{image: x, pull_policy: {policy}}}}}\n"));

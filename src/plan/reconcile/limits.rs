@@ -1,6 +1,9 @@
 //! What cannot be, however it is planned: two holders of one port, too many ports on a bridge.
 
+use std::cmp::Reverse;
+
 use super::*;
+use crate::compose::model::MAX_CONTAINERS;
 
 /// Most ports that a Linux bridge can have (`BR_MAX_PORTS`).
 const BRIDGE_PORTS: usize = 1023;
@@ -86,4 +89,12 @@ fn port_text(port: &PublishedPort) -> String {
         Some(ip) => format!("{ip}:{}/{protocol}", port.host_port.start),
         None => format!("{}/{protocol}", port.host_port.start),
     }
+}
+
+/// Returns the error for more containers than a project can have, before anything is made for each of them.
+pub(super) fn too_many<'a>(counts: impl Iterator<Item = (&'a ServiceName, u32)>) -> Option<PlanError> {
+    let counts: Vec<_> = counts.collect();
+    let count = counts.iter().map(|(_, of)| u64::from(*of)).sum();
+    let (service, of) = counts.into_iter().max_by_key(|(name, of)| (*of, Reverse(*name)))?;
+    (count > MAX_CONTAINERS.into()).then(|| PlanError::TooManyContainers { count, service: service.clone(), of })
 }

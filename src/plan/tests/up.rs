@@ -279,3 +279,11 @@ fn a_container_can_be_named_as_owner_of_the_network() {
     error: service side shares the network of container "nobody", which does not exist
     "#);
 }
+
+#[test]
+fn more_containers_than_a_project_can_have() {
+    let mut world = World::new();
+    world.wishes.scale = vec![("web", u32::MAX), ("api", 5)];
+    assert_snapshot!(world.plan("services: {web: {}, api: {}}").errors[0], @"4294967300 containers are wanted, 4294967295 of them for service web; a project has at most 10000");
+    assert_snapshot!(World::new().plan("services: {web: {scale: 6000}, api: {scale: 6000}}").errors[0], @"12000 containers are wanted, 6000 of them for service api; a project has at most 10000");
+}

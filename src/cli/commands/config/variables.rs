@@ -69,3 +69,16 @@ fn collect(node: &Node, found: &mut BTreeMap<String, Mention>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_is_as_its_schema_says() {
+        let tree = Node::from("$A ${B:-b} ${C:?must} ${D+d}");
+        let value: serde_json::Value = serde_json::from_str(&variables(&tree, "json").unwrap()).unwrap();
+        assert_eq!(value.as_object().unwrap().len(), 4);
+        crate::schemas::check("variables", &value);
+    }
+}

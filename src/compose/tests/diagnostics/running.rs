@@ -1,6 +1,6 @@
 //! What is only told when the project runs.
 
-use super::super::diagnose_running;
+use super::super::{config, diagnose_running};
 
 #[test]
 fn what_is_not_in_force() {
@@ -114,4 +114,15 @@ models: {m: {model: ai/m}}
     stack.yml:19:26 `template_driver` warning: `configs.*.template_driver` is ignored: nothing fills in templates
     stack.yml:20:1 `models` warning: `models` is ignored: there is no model runner
     "#);
+}
+
+#[test]
+fn more_replicas_than_a_machine_can_have() {
+    // What is printed stays what the file says.
+    let text = "services:\n  a: {image: x, scale: 1000000000}\n  b: {image: x, deploy: {replicas: 5000000000}}\n";
+    assert_eq!(config(text)["services"]["a"]["scale"], 1_000_000_000);
+    insta::assert_snapshot!(diagnose_running(text), @"
+    stack.yml:2:24 `1000000000` error: `scale` is a whole number: 0 to 10000
+    stack.yml:3:36 `5000000000` error: `replicas` is a whole number: 0 to 10000
+    ");
 }
