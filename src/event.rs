@@ -198,6 +198,13 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         card: Option<Box<Card>>,
     },
+    /// The engine found a fault of it, or around it, and mends it.
+    Heal {
+        /// What is wrong.
+        cause: String,
+        /// What is done about it.
+        remedy: String,
+    },
     /// The user or a plan stopped it.
     Stop,
     /// Its health changed: `healthy`, `unhealthy`, `starting`.
@@ -231,6 +238,7 @@ mod tests {
             Action::Start,
             Action::Kill { signal: 15 },
             Action::Oom,
+            Action::Heal { cause: "its check fails".to_owned(), remedy: "restart".to_owned() },
             Action::Die { exit_code: 137, oom: true, restart_in_ms: None, card: None },
             Action::Die { exit_code: 1, oom: false, restart_in_ms: Some(100), card: Some(card) },
             Action::Stop,

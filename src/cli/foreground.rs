@@ -357,7 +357,12 @@ impl Watch {
                 self.alive.remove(&name);
                 None
             }
-            Action::Create | Action::Kill { .. } | Action::Oom | Action::Stop | Action::Health { .. } => None,
+            Action::Create
+            | Action::Kill { .. }
+            | Action::Oom
+            | Action::Heal { .. }
+            | Action::Stop
+            | Action::Health { .. } => None,
         }
     }
 

@@ -20,6 +20,7 @@ mod autopsy;
 mod container;
 #[cfg(test)]
 mod fixture;
+mod heal;
 mod history;
 mod http;
 mod images;
@@ -174,6 +175,7 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
         turns: Mutex::default(),
         reservations: reservations::Reservations::default(),
     });
+    tokio::spawn(heal::links(Arc::clone(&daemon)));
     if let Err(error) = first_shim.await? {
         tracing::warn!(%error, "the server of shims did not start");
     }

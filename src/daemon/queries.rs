@@ -19,7 +19,7 @@ const EVENTS: usize = 4096;
 
 impl Daemon {
     /// Answers a question between two inputs of the state's owner.
-    async fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut State) -> T + Send + 'static) -> T {
+    pub(super) async fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut State) -> T + Send + 'static) -> T {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Read(Box::new(move |state| {
             let _ = reply.send(look(state));

@@ -23,7 +23,7 @@ use crate::ids::{ContainerId, NetworkName, ProjectName};
 use crate::lifecycle::condition::{self, Verdict};
 use crate::lifecycle::{self, Command, Report, Time};
 use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait};
-use crate::spec::{ContainerSpec, NetworkSpec};
+use crate::spec::{ContainerSpec, Health, NetworkSpec};
 
 /// What the owner is told or asked.
 pub(super) enum Input {
@@ -53,6 +53,8 @@ pub(super) enum Input {
     Launched { id: ContainerId, run: u64, result: Result<Launched, (i32, HostError)> },
     /// A probe ended.
     Probed { id: ContainerId, run: u64, probe: u64, began: Time, code: i32, output: String },
+    /// Its check fails: its policy may start it again.
+    Ailing { id: ContainerId, run: u64 },
     /// A shim said something.
     Notice(ShimNotice),
 }
@@ -173,7 +175,25 @@ impl State {
                     self.step(&id, lifecycle::Input::ProbeEnded { probe, began, code, output });
                 }
             }
+            Input::Ailing { id, run } => self.ailing(&id, run),
             Input::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    /// Has a container whose check fails started again, where its policy does that.
+    fn ailing(&mut self, id: &ContainerId, run: u64) {
+        let Some(entry) = self.containers.get_mut(id).filter(|e| e.run == run && e.trail.asked.is_none()) else {
+            return;
+        };
+        let cause = format!("its check failed {} times in a row", entry.replica.failing_streak());
+        entry.trail.asked = Some(By::Engine { why: cause.clone() });
+        let grace = entry.spec.stop_grace;
+        self.step(id, lifecycle::Input::Ailing { grace });
+        let Some(entry) = self.containers.get_mut(id) else { return };
+        if entry.replica.is_ended_for_health() {
+            self.emit(id, Action::Heal { cause, remedy: "restart".to_owned() });
+        } else {
+            entry.trail.asked = None;
         }
     }
 
@@ -268,6 +288,10 @@ impl State {
 
     /// Tells what a container's state machine reports; a death with its card.
     fn report(&mut self, id: &ContainerId, report: Report) {
+        if let (Report::Health(Health::Unhealthy), Some(entry)) = (report, self.containers.get(id)) {
+            // Not at once: the state machine is in the middle of a step.
+            let _ = self.inputs.send(Input::Ailing { id: id.clone(), run: entry.run });
+        }
         let Report::Died { code, oom, restart_in } = report else { return self.emit(id, action_of(report)) };
         let card = autopsy::card(self, id, code, restart_in);
         if let Some(card) = card.as_ref().filter(|card| card.is_crash()) {
@@ -571,7 +595,7 @@ impl State {
     }
 
     /// Tells subscribers and the log what happened.
-    fn emit(&mut self, id: &ContainerId, action: Action) {
+    pub(super) fn emit(&mut self, id: &ContainerId, action: Action) {
         let Some(entry) = self.containers.get(id) else { return };
         self.announcer.announce(&entry.spec, action);
     }

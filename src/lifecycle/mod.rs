@@ -10,17 +10,23 @@
 //!
 //! [`Replica::step`] is the entry: what happened goes in, what is to be done comes out.
 
+mod ailing;
+#[cfg(test)]
+mod ailing_tests;
+mod budget;
 pub mod condition;
 mod health;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Budget;
 pub use health::ProbeResult;
 
 use std::ops::Add;
 use std::time::Duration;
 
 use crate::spec::{ContainerSpec, Health, HealthcheckSpec, RestartPolicy};
+use ailing::Ailing;
 use condition::Phase;
 use health::Probing;
 
@@ -115,6 +121,11 @@ pub enum Input {
         /// The signal.
         signal: i32,
     },
+    /// Its check fails, or it lost what it cannot do without: its policy may start it again.
+    Ailing {
+        /// How long it may take to end.
+        grace: Duration,
+    },
     /// Its shim is gone, and with it the process.
     ShimGone,
     /// A new engine takes up what the policy asks for: a start that is tried again when it fails,
@@ -182,6 +193,7 @@ pub struct Replica {
     pause: Duration,
     probes: u64,
     probing: Option<Probing>,
+    ailing: Ailing,
     armed: Option<Time>,
 }
 
@@ -221,6 +233,7 @@ impl Replica {
             pause: FIRST_PAUSE,
             probes: 0,
             probing: None,
+            ailing: Ailing::default(),
             armed: None,
         }
     }
@@ -313,12 +326,15 @@ impl Replica {
                 }
             }
             Input::ProbeEnded { probe, began, code, output } => {
+                let well_since = self.probing.as_ref().and_then(Probing::well_since);
                 if let (Some(probing), State::Running { stopping: None, .. }) = (&mut self.probing, self.state)
                     && let Some(health) = probing.ended(probe, ProbeResult { began, ended: now, code, output })
                 {
+                    self.ailing.well_for = well_since.map(|since| now.since(since));
                     commands.push(Command::Report(Report::Health(health)));
                 }
             }
+            Input::Ailing { grace } => self.end_for_health(grace, now, &mut commands),
             Input::Timer => {
                 self.armed = None;
                 self.timer(now, &mut commands);
@@ -352,6 +368,7 @@ impl Replica {
             State::Created | State::Waiting { .. } | State::Exited { .. } => {
                 self.stopped = false;
                 self.restarts = 0;
+                self.ailing = Ailing::default();
                 self.pause = FIRST_PAUSE;
                 self.state = State::Starting { again: false, stop: None };
                 commands.push(Command::Start);
@@ -405,11 +422,12 @@ impl Replica {
         if was_well {
             self.pause = FIRST_PAUSE;
         }
+        let ill = std::mem::take(&mut self.ailing.ending);
         let again = !self.stopped
             && match self.settings.restart {
                 RestartPolicy::No => false,
                 RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-                RestartPolicy::OnFailure(most) => code != 0 && most.is_none_or(|most| self.restarts < most),
+                RestartPolicy::OnFailure(most) => (code != 0 || ill) && most.is_none_or(|most| self.restarts < most),
             };
         let restart_in = again.then_some(self.pause);
         commands.push(Command::Report(Report::Died { code, oom, restart_in }));

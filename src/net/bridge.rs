@@ -21,6 +21,8 @@ pub struct ObservedNet {
     pub bridges: Vec<ObservedBridge>,
     /// The router's sides of veth pairs, without the uplink.
     pub veths: Vec<ObservedVeth>,
+    /// The way out stands.
+    pub uplink: bool,
 }
 
 /// A bridge that stands.
@@ -32,6 +34,8 @@ pub struct ObservedBridge {
     pub network: Option<NetworkName>,
     /// Its device group.
     pub group: u32,
+    /// It is up.
+    pub up: bool,
 }
 
 /// The router's side of a veth pair that stands.
@@ -43,6 +47,8 @@ pub struct ObservedVeth {
     pub bridge: Option<String>,
     /// Its device group.
     pub group: u32,
+    /// It is up.
+    pub up: bool,
 }
 
 /// Makes the bridge or changes it to what it should be.
@@ -134,12 +140,19 @@ pub(super) fn observe(router: &Router) -> io::Result<ObservedNet> {
                 name: link.name.clone(),
                 network: link.alias.clone().map(NetworkName::new),
                 group: link.group,
+                up: link.up,
             })
             .collect(),
         veths: of(InfoKind::Veth)
             .filter(|link| link.name != UPLINK)
-            .map(|link| ObservedVeth { name: link.name.clone(), bridge: link.master.and_then(name), group: link.group })
+            .map(|link| ObservedVeth {
+                name: link.name.clone(),
+                bridge: link.master.and_then(name),
+                group: link.group,
+                up: link.up,
+            })
             .collect(),
+        uplink: links.iter().any(|link| link.name == UPLINK && link.up),
     })
 }
 

@@ -6,7 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use rtnetlink::packet_route::link::{InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoBridge, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, route::RouteHeader};
@@ -165,7 +167,8 @@ pub(super) fn get_links() -> RouteNetlinkMessage {
 
 /// Returns a link's name, kind, master, group, MTU and alias, as far as they are told.
 pub(super) fn facts(message: &LinkMessage) -> LinkFacts {
-    let mut facts = LinkFacts { index: message.header.index, ..LinkFacts::default() };
+    let up = message.header.flags.contains(LinkFlags::Up);
+    let mut facts = LinkFacts { index: message.header.index, up, ..LinkFacts::default() };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => facts.name.clone_from(name),
@@ -195,6 +198,7 @@ pub(super) struct LinkFacts {
     pub(super) group: u32,
     pub(super) mtu: u32,
     pub(super) alias: Option<String>,
+    pub(super) up: bool,
 }
 
 /// Returns the address of an address message.

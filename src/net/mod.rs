@@ -30,6 +30,7 @@ mod router;
 mod tests;
 mod uplink;
 mod veth;
+mod watch;
 
 use std::collections::HashMap;
 use std::io;
@@ -85,6 +86,8 @@ struct Inner {
     networks: Mutex<HashMap<NetworkName, Standing>>,
     prepared: Mutex<HashMap<(u64, u64), Prepared>>,
     dns: Dns,
+    /// Told when a link of the router namespace goes away or down.
+    lost: Arc<tokio::sync::Notify>,
 }
 
 /// A network that was made or found in order.
@@ -191,7 +194,8 @@ impl Net {
     /// As [`Net::open`], with another namespace in the part of the host (tests).
     pub async fn open_on(config: NetConfig, host: Option<OwnedFd>) -> Result<Net, NetError> {
         let failed = |source| NetError::Router { instance: config.instance.clone(), source };
-        let router = Router::open(&config.instance).map_err(failed)?.map(Arc::new);
+        let lost = Arc::new(tokio::sync::Notify::new());
+        let router = Router::open(&config.instance, Arc::clone(&lost)).map_err(failed)?.map(Arc::new);
         let uplink = match &router {
             Some(router) => uplink::find(router).map_err(failed)?,
             None => None,
@@ -208,6 +212,7 @@ impl Net {
                 networks: Mutex::default(),
                 prepared: Mutex::default(),
                 dns,
+                lost,
             }),
         })
     }
@@ -390,6 +395,19 @@ impl Net {
         lock(&self.inner.uplink).as_ref().map(|uplink| uplink.host)
     }
 
+    /// Returns once a link of the router namespace went away or down since the last call. Cancel-safe.
+    pub async fn links_lost(&self) {
+        self.inner.lost.notified().await;
+    }
+
+    /// Makes the uplink anew when it was removed.
+    pub async fn mend_way_out(&self) -> Result<(), NetError> {
+        let router = self.router().await?;
+        let failed = |source| NetError::Uplink { instance: self.inner.config.instance.clone(), source };
+        *lock(&self.inner.uplink) = uplink::find(&router).map_err(failed)?;
+        self.ensure_uplink(&router, None).await
+    }
+
     /// Returns the links that stand in the router namespace.
     pub async fn observe(&self) -> Result<ObservedNet, NetError> {
         let Some(router) = self.opened() else { return Ok(ObservedNet::default()) };
@@ -428,8 +446,8 @@ impl Net {
             return Ok(router);
         }
         let instance = &self.inner.config.instance;
-        let router =
-            Router::create(instance).map_err(|source| NetError::Router { instance: instance.clone(), source })?;
+        let router = Router::create(instance, Arc::clone(&self.inner.lost))
+            .map_err(|source| NetError::Router { instance: instance.clone(), source })?;
         let router = Arc::new(router);
         *lock(&self.inner.router) = Some(Arc::clone(&router));
         Ok(router)

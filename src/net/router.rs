@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rtnetlink::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::namespace::{self, Place, run_in};
 use super::netlink::Socket;
 use super::nft::{self, Chain, Change, Family, Hook, Set, Statement, Table};
+use super::watch::Watch;
 use super::{lock, messages};
 
 /// The uplink's name inside the router namespace.
@@ -32,11 +34,13 @@ pub(super) struct Router {
     /// Index of each bridge, by link name.
     pub(super) bridges: Mutex<HashMap<String, u32>>,
     connection: JoinHandle<()>,
+    watching: JoinHandle<()>,
 }
 
 impl Drop for Router {
     fn drop(&mut self) {
-        // The connection's socket would else hold the namespace.
+        // Their sockets would else hold the namespace.
+        self.watching.abort();
         self.connection.abort();
     }
 }
@@ -44,14 +48,16 @@ impl Drop for Router {
 struct Opened {
     namespace: OwnedFd,
     connection: JoinHandle<()>,
+    watch: Watch,
     links: Handle,
     route: Socket,
     netfilter: Socket,
 }
 
 impl Router {
-    /// Makes the namespace, with forwarding and the ruleset in force, and keeps it.
-    pub(super) fn create(instance: &str) -> io::Result<Self> {
+    /// Makes the namespace, with forwarding and the ruleset in force, and keeps it. `lost` is told
+    /// when a link in it goes away or down.
+    pub(super) fn create(instance: &str, lost: Arc<Notify>) -> io::Result<Self> {
         let table = ruleset(instance);
         let runtime = tokio::runtime::Handle::current();
         // What a crash between `keep` and the end left over.
@@ -66,11 +72,11 @@ impl Router {
             namespace::keep(instance)?;
             Ok(opened)
         })?;
-        Ok(Self::new(opened, table))
+        Ok(Self::new(opened, table, lost))
     }
 
     /// Opens the namespace if it is there, for instance after the daemon was restarted.
-    pub(super) fn open(instance: &str) -> io::Result<Option<Self>> {
+    pub(super) fn open(instance: &str, lost: Arc<Notify>) -> io::Result<Option<Self>> {
         let Some(namespace) = namespace::kept(instance)? else { return Ok(None) };
         let table = ruleset(instance);
         let runtime = tokio::runtime::Handle::current();
@@ -87,11 +93,23 @@ impl Router {
             }
             Ok(opened)
         })?;
-        Ok(Some(Self::new(opened, table)))
+        Ok(Some(Self::new(opened, table, lost)))
     }
 
-    fn new(opened: Opened, table: Table) -> Self {
-        let Opened { namespace, connection, links, route, netfilter } = opened;
+    fn new(opened: Opened, table: Table, lost: Arc<Notify>) -> Self {
+        let Opened { namespace, connection, mut watch, links, route, netfilter } = opened;
+        let watching = tokio::spawn(async move {
+            loop {
+                match watch.lost().await {
+                    // A permit is kept for who is not listening right now.
+                    Ok(()) => lost.notify_one(),
+                    Err(error) => {
+                        tracing::warn!(%error, "links that are removed are not noticed any more");
+                        return;
+                    }
+                }
+            }
+        });
         Self {
             namespace,
             links,
@@ -100,6 +118,7 @@ impl Router {
             table,
             bridges: Mutex::new(HashMap::new()),
             connection,
+            watching,
         }
     }
 
@@ -133,6 +152,7 @@ impl Opened {
         Ok(Self {
             namespace: namespace::current()?,
             connection: runtime.spawn(connection),
+            watch: Watch::open()?,
             links,
             route: Socket::route()?,
             netfilter: Socket::netfilter()?,

@@ -21,6 +21,7 @@ mod networks;
 mod observed;
 mod op;
 mod reconcile;
+pub mod repair;
 pub mod review;
 mod services;
 

@@ -17,6 +17,7 @@ mod engine;
 mod events;
 mod example;
 mod faults;
+mod heal;
 mod images;
 mod in_place;
 mod input;

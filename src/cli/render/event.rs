@@ -53,6 +53,11 @@ fn told(event: &Event) -> Option<Told<'_>> {
             shown.insert("exitCode", exit_code.to_string());
             "die".to_owned()
         }
+        Action::Heal { cause, remedy } => {
+            shown.insert("cause", cause.clone());
+            shown.insert("remedy", remedy.clone());
+            "heal".to_owned()
+        }
         Action::Stop => "stop".to_owned(),
         Action::Health { status } => format!("health_status: {status}"),
         Action::Destroy => "destroy".to_owned(),

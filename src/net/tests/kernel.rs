@@ -157,7 +157,7 @@ async fn a_restarted_daemon_finds_everything_in_place() {
     world.net = Net::open_on(world.config.clone(), Some(world.host.try_clone().unwrap())).await.unwrap();
     sh(&web.netns, &format!("busybox ping -c1 -W2 10.77.1.11; busybox ping -c1 -W2 {OUTSIDE}"));
     let seen = world.net.observe().await.unwrap();
-    let bridge = ObservedBridge { name: "br1".to_owned(), network: Some(spec.name.clone()), group: 1001 };
+    let bridge = ObservedBridge { name: "br1".to_owned(), network: Some(spec.name.clone()), group: 1001, up: true };
     assert_eq!(seen.bridges, [bridge]);
     assert_eq!(seen.veths.len(), 2);
     assert!(world.net.used_subnets().await.unwrap().contains(&IpNetwork::V4(spec.subnet)));
@@ -179,7 +179,7 @@ async fn a_restarted_daemon_finds_everything_in_place() {
     }
     assert!(sh(&web.netns, "busybox nslookup db 127.0.0.11").contains("10.77.1.11"));
     world.net.remove_group(1001).await.unwrap();
-    assert_eq!(world.net.observe().await.unwrap(), ObservedNet::default());
+    assert_eq!(world.net.observe().await.unwrap(), ObservedNet { uplink: true, ..ObservedNet::default() });
     world.net.teardown().await.unwrap();
 }
 
