@@ -13,7 +13,9 @@
 //!
 //! [`rules`], [`debounce`], [`guard`] and [`tree`] are pure.
 
+pub mod copy;
 pub mod debounce;
+pub mod disk;
 pub mod guard;
 pub mod pattern;
 pub mod rules;
