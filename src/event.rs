@@ -44,6 +44,25 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         attributes: BTreeMap<String, String>,
     },
+    /// Watching saw files change and acted on it, or could not.
+    Watch {
+        /// When, nanoseconds since 1970.
+        time_ns: i64,
+        /// The project.
+        project: ProjectName,
+        /// The service; empty for the project as a whole.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        service: String,
+        /// What was done.
+        done: Watched,
+        /// Files that it was done for, the first few.
+        paths: Vec<String>,
+        /// How many there are.
+        count: u64,
+        /// Why it is not as it should be, a line each; empty for success.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failures: Vec<String>,
+    },
     /// The operation ended; the last object of its stream.
     Done {
         /// Failures, in the order they happened; empty for success.
@@ -59,6 +78,32 @@ impl Event {
             _ => None,
         }
     }
+}
+
+/// What watching did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Watched {
+    /// It begins; the files are those that are watched.
+    Ready {
+        /// Services that have rules.
+        services: Vec<String>,
+    },
+    /// Files were written into the containers, or removed from them.
+    Sync,
+    /// The containers were restarted.
+    Restart,
+    /// A command was run in the containers.
+    Exec {
+        /// What was run.
+        command: Vec<String>,
+    },
+    /// The project's own files changed, and the difference was applied.
+    Reload,
+    /// The files are not listened to any more: they change because of what is done about it.
+    Loop,
+    /// Files cannot be watched.
+    Lost,
 }
 
 /// One thing that went wrong in an operation, ready to be shown.
@@ -233,6 +278,21 @@ mod tests {
         check(Event::Done { errors: Vec::new() });
         let death = crate::crash::Death { exit_code: 1, lines: vec!["so".to_owned()], ..Default::default() };
         let card = Box::new(crate::crash::card(&death));
+        for done in [
+            Watched::Ready { services: vec!["web".to_owned()] },
+            Watched::Exec { command: vec!["make".to_owned()] },
+            Watched::Loop,
+        ] {
+            check(Event::Watch {
+                time_ns: 1,
+                project: ProjectName::new("demo"),
+                service: "web".to_owned(),
+                done,
+                paths: vec!["src/a".to_owned()],
+                count: 1,
+                failures: vec!["no".to_owned()],
+            });
+        }
         for action in [
             Action::Create,
             Action::Start,

@@ -8,6 +8,8 @@
 //! | `POST /v1/projects/NAME/plan` | [`UpRequest`] | [`PlanAnswer`] |
 //! | `POST /v1/projects/NAME/down` | [`DownRequest`] | events |
 //! | `POST /v1/projects/NAME/{start,stop,restart,kill,rm}` | [`ServicesRequest`] | events |
+//! | `POST /v1/projects/NAME/watch` | [`WatchRequest`] | events |
+//! | `POST /v1/projects/NAME/rewatch` | [`RewatchRequest`] | whether it is watched, as JSON |
 //! | `GET /v1/projects/NAME/containers` | | [`Vec<ContainerSummary>`] |
 //! | `GET /v1/projects/NAME/why` | | [`Vec<Why>`] |
 //! | `GET /v1/projects` | | [`Vec<ProjectSummary>`] |
@@ -27,6 +29,7 @@
 //! An error is a status of 400 or above with an [`ApiError`] body.
 
 pub mod client;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,6 +42,7 @@ use crate::event::Failure;
 use crate::ids::{ContainerId, ProjectName, ServiceName};
 pub use crate::plan::review::{Change, Effect, Kind, Review, Reviewed};
 pub use crate::spec::Recreate;
+pub use watch::{Caller, RewatchRequest, WatchRequest};
 
 /// Version of this protocol; client and daemon must agree exactly.
 pub const VERSION: u32 = 2;
@@ -95,6 +99,10 @@ pub struct UpRequest {
     /// What the user has seen and agreed to (`--plan`): anything else is refused.
     #[serde(default)]
     pub expected: Option<Review>,
+    /// The project is the one that is here, its files edited: services that the same files no longer
+    /// have are removed.
+    #[serde(default)]
+    pub edited: bool,
 }
 
 /// What an [`UpRequest`] would do.

@@ -139,6 +139,7 @@ pub(crate) enum Command {
     Create(c::create::CreateArgs),
     Start(c::start::StartArgs),
     Stop(c::stop::StopArgs),
+    Reload(Box<c::reload::ReloadArgs>),
     Restart(c::restart::RestartArgs),
     Scale(c::scale::ScaleArgs),
     Kill(c::kill::KillArgs),
@@ -153,6 +154,7 @@ pub(crate) enum Command {
     Inspect(c::inspect::InspectArgs),
     Wait(c::wait::WaitArgs),
     Why(c::why::WhyArgs),
+    Watch(c::watch::WatchArgs),
     Schema(c::schema::SchemaArgs),
     Version(c::version::VersionArgs),
     /// Run the engine in the foreground.

@@ -20,8 +20,9 @@ use super::error::{Error, INTERRUPTED, Result};
 use super::operation::{Interrupts, Notes, Operation};
 use super::render::logs::{LogPrinter, Style, short_name};
 use super::ui::Progress;
+use super::watching;
 use crate::api::client::{Client, ClientError, Lines, escape};
-use crate::api::{LogLine, LogsRequest, ServicesRequest, UpRequest};
+use crate::api::{LogLine, LogsRequest, ServicesRequest, UpRequest, WatchRequest};
 use crate::crash::Card;
 use crate::event::{Action, Event, Failure};
 use crate::ids::ServiceName;
@@ -33,6 +34,8 @@ const LAST_WORDS: Duration = Duration::from_millis(40);
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     pub(crate) request: &'a UpRequest,
+    /// Files are watched meanwhile.
+    pub(crate) watch: Option<WatchRequest>,
     /// Services whose output is shown.
     pub(crate) attached: Vec<ServiceName>,
     /// Services whose end is waited for.
@@ -111,7 +114,20 @@ pub(crate) async fn run(context: &Context, client: &Client, session: Session<'_>
     // Without a service nothing is shown; an empty list would mean all.
     let mut logs: Option<Lines<LogLine>> =
         if session.attached.is_empty() { None } else { Some(client.ask("/v1/logs", &request).await?) };
-    watch.run(context, client, &session, &mut events, &mut logs, &mut interrupts).await
+    let mut watching = match &session.watch {
+        Some(request) => Some(watching::begin(client, request).await?),
+        None => None,
+    };
+    let mut streams = Streams { events: &mut events, logs: &mut logs, watching: &mut watching };
+    watch.run(context, client, &session, &mut streams, &mut interrupts).await
+}
+
+/// What the engine tells while the containers run.
+struct Streams<'a> {
+    events: &'a mut Lines<Event>,
+    logs: &'a mut Option<Lines<LogLine>>,
+    /// What is done about files that change.
+    watching: &'a mut Option<Lines<Event>>,
 }
 
 enum Converged {
@@ -212,6 +228,7 @@ enum Input {
     Event(std::result::Result<Option<Event>, ClientError>),
     Log(std::result::Result<Option<LogLine>, ClientError>),
     Operation(std::result::Result<Option<Event>, ClientError>),
+    Watching(std::result::Result<Option<Event>, ClientError>),
     Interrupt,
     Quiet,
 }
@@ -222,10 +239,10 @@ impl Watch {
         context: &Context,
         client: &Client,
         session: &Session<'_>,
-        events: &mut Lines<Event>,
-        logs: &mut Option<Lines<LogLine>>,
+        streams: &mut Streams<'_>,
         interrupts: &mut Interrupts,
     ) -> Result<()> {
+        let Streams { events, logs, watching } = streams;
         let mut stage = Stage::Running;
         let mut operation: Option<(Operation, Lines<Event>)> = None;
         let mut failures: Vec<Failure> = Vec::new();
@@ -238,6 +255,7 @@ impl Watch {
                 () = interrupts.next() => Input::Interrupt,
                 line = next(logs.as_mut()) => Input::Log(line),
                 event = events.next() => Input::Event(event),
+                event = next(watching.as_mut()) => Input::Watching(event),
                 event = next(operation.as_mut().map(|(_, events)| events)) => Input::Operation(event),
                 () = wait(quiet_at) => Input::Quiet,
             };
@@ -253,7 +271,22 @@ impl Watch {
                         self.printer.flush()?;
                     }
                 }
-                Input::Log(Ok(None)) => *logs = None,
+                Input::Log(Ok(None)) => **logs = None,
+                Input::Watching(Ok(Some(Event::Done { errors }))) => {
+                    **watching = None;
+                    if !errors.is_empty() {
+                        // Nothing was watched: who asked for it must see that.
+                        failures = errors;
+                        operation = Some(begin(context, client, session, "stop").await?);
+                        stage = Stage::Stopping;
+                    }
+                }
+                Input::Watching(Ok(Some(event))) => {
+                    self.printer.end_open_line();
+                    self.printer.flush()?;
+                    watching::show(&context.ui, &event);
+                }
+                Input::Watching(Ok(None)) => **watching = None,
                 Input::Event(Ok(Some(event))) => {
                     if let Some((service, code)) = self.take(event) {
                         quiet_at = Some(Instant::now() + LAST_WORDS);
@@ -306,15 +339,17 @@ impl Watch {
                 Input::Quiet => {
                     quiet_at = None;
                     self.show_exits()?;
-                    if operation.is_none() && (stage != Stage::Running || self.alive.is_empty()) {
+                    if operation.is_none() && (stage != Stage::Running || self.alive.is_empty() && watching.is_none()) {
                         break;
                     }
                 }
                 Input::Event(Ok(None) | Err(_)) | Input::Operation(Ok(None)) => {
                     return Err(lost(context));
                 }
-                Input::Log(Err(err)) | Input::Operation(Err(err)) if err.lost() => return Err(lost(context)),
-                Input::Log(Err(err)) | Input::Operation(Err(err)) => return Err(err.into()),
+                Input::Log(Err(err)) | Input::Operation(Err(err)) | Input::Watching(Err(err)) if err.lost() => {
+                    return Err(lost(context));
+                }
+                Input::Log(Err(err)) | Input::Operation(Err(err)) | Input::Watching(Err(err)) => return Err(err.into()),
             }
         }
         if !failures.is_empty() {

@@ -13,6 +13,7 @@ mod operation;
 mod project;
 pub mod render;
 mod ui;
+mod watching;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -84,7 +85,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         return Ok(());
     };
     if context.dry_run
-        && let Command::Exec(_) | Command::Pull(_) | Command::Image(_) | Command::Wait(_) = command
+        && let Command::Exec(_) | Command::Pull(_) | Command::Image(_) | Command::Wait(_) | Command::Watch(_) = command
     {
         return Err(error::Error::user("--dry-run has no meaning for this command")
             .hint("it shows the steps of up, create, down, start, stop, restart, scale, kill and rm"));
@@ -100,6 +101,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         Command::Create(args) => c::create::run(context.then(args.project.clone()), &args),
         Command::Start(args) => c::start::run(context.then(args.project.clone()), &args),
         Command::Stop(args) => c::stop::run(context.then(args.project.clone()), &args),
+        Command::Reload(args) => c::reload::run(context.then(args.project.clone()), &args),
         Command::Restart(args) => c::restart::run(context.then(args.project.clone()), &args),
         Command::Scale(args) => c::scale::run(context.then(args.project.clone()), &args),
         Command::Kill(args) => c::kill::run(context.then(args.project.clone()), &args),
@@ -113,6 +115,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         Command::Inspect(args) => c::inspect::run(&context, &args),
         Command::Wait(args) => c::wait::run(context.then(args.project.clone()), &args),
         Command::Why(args) => c::why::run(context.then(args.project.clone()), &args),
+        Command::Watch(args) => c::watch::run(context.then(args.project.clone()), &args),
         Command::Schema(args) => c::schema::run(&args),
         Command::Version(args) => c::version::run(&args),
         Command::Daemon => Ok(()),

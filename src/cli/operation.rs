@@ -125,7 +125,7 @@ impl Operation {
             Event::Progress { resource, status, detail } => self.progress(&resource, status, &detail),
             Event::Note { message } if self.notes == Notes::Return => self.sentences.push(message),
             Event::Note { message } => self.reporter.note(&message),
-            Event::Container { .. } => {}
+            Event::Container { .. } | Event::Watch { .. } => {}
             Event::Done { errors } => return Some(errors),
         }
         None

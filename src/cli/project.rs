@@ -79,13 +79,18 @@ pub(crate) fn load_options(args: &ProjectArgs, services: &[String]) -> Result<Lo
 /// dependency cycles and services that the file does not have.
 pub(crate) fn to_run(ui: &Ui, args: &ProjectArgs, services: &[String]) -> Result<Project> {
     let options = load_options(args, services)?;
+    let loaded = compose::load(&options);
+    runnable(ui, &options, loaded, services)
+}
+
+/// Returns the project to run of what was loaded, as [`to_run`] does.
+pub(crate) fn runnable(ui: &Ui, options: &LoadOptions, loaded: Loaded, services: &[String]) -> Result<Project> {
     for variable in ["DOCKER_HOST", "DOCKER_CONTEXT"] {
         // Spec row `envvar-legacy`.
         if options.environment.get(variable).is_some_and(|value| !value.is_empty()) {
             ui.warn(&format!("{variable} has no effect: containers run on this machine"));
         }
     }
-    let loaded = compose::load(&options);
     let project = accept(ui, &loaded.diagnostics, loaded.project)?;
     accept(ui, &loaded.advice, Some(()))?;
     accept(ui, &loaded.unsupported, Some(()))?;

@@ -1,11 +1,12 @@
 //! Where the loader reads from: the disk, or memory in tests and where no file may be touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -80,6 +81,42 @@ impl Files for Disk {
 
     fn identity(&self, path: &Path) -> PathBuf {
         path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    }
+}
+
+/// The files of this machine, remembering which were asked for.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    seen: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Recorded {
+    /// Returns the files that were read, and those that would have been had they been there.
+    pub fn seen(&self) -> Vec<PathBuf> {
+        self.paths().iter().cloned().collect()
+    }
+
+    fn paths(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files for Recorded {
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        self.paths().insert(path.to_owned());
+        Disk.read(path, limit)
+    }
+
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        let kind = Disk.kind(path);
+        if kind != Some(Kind::Folder) {
+            self.paths().insert(path.to_owned());
+        }
+        kind
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        Disk.identity(path)
     }
 }
 

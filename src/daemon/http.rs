@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use super::Daemon;
 use crate::api::{
-    ApiError, DownRequest, ImportRequest, LoadRequest, LogsRequest, PullRequest, ResolveRequest, ServicesRequest,
-    UpRequest, VERSION, Version,
+    ApiError, DownRequest, ImportRequest, LoadRequest, LogsRequest, PullRequest, ResolveRequest, RewatchRequest,
+    ServicesRequest, UpRequest, VERSION, Version, WatchRequest,
 };
 use crate::event::{Event, Failure};
 use crate::ids::ProjectName;
@@ -38,6 +38,8 @@ pub(super) fn router(daemon: Arc<Daemon>) -> Router {
         .route("/v1/projects/{name}/up", post(up))
         .route("/v1/projects/{name}/plan", post(plan))
         .route("/v1/projects/{name}/down", post(down))
+        .route("/v1/projects/{name}/watch", post(watch))
+        .route("/v1/projects/{name}/rewatch", post(rewatch))
         .route("/v1/projects/{name}/{action}", post(services))
         .route("/v1/logs", post(logs))
         .route("/v1/events", get(events))
@@ -161,6 +163,14 @@ async fn up(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<Up
 
 async fn down(State(daemon): Shared, Path(name): Path<String>, Json(request): Json<DownRequest>) -> Response {
     operation(&Arc::clone(&daemon), |sink| async move { daemon.down(ProjectName::new(name), request, sink).await })
+}
+
+async fn watch(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<WatchRequest>) -> Response {
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.watch(request, sink).await })
+}
+
+async fn rewatch(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<RewatchRequest>) -> Response {
+    Json(daemon.rewatch(request)).into_response()
 }
 
 async fn services(

@@ -68,7 +68,7 @@ impl Daemon {
                 scale: &request.scale,
                 no_deps: request.no_deps,
                 recreate: request.recreate,
-                remove_orphans: request.remove_orphans,
+                remove_orphans: request.remove_orphans || self.is_edited(request),
                 ignore_orphans: request.ignore_orphans,
                 renew_anon_volumes: request.renew_anon_volumes,
                 start: request.start,
@@ -96,6 +96,13 @@ impl Daemon {
             Ok(intent) => PlanAnswer { review: None, errors: refusals(&intent.plan) },
             Err(errors) => PlanAnswer { review: None, errors },
         }
+    }
+
+    /// Tells whether the project was read again from the files that it was made from.
+    fn is_edited(&self, request: &UpRequest) -> bool {
+        let project = &request.project;
+        let kept = || super::project_record::read(&self.parts.paths, &project.name);
+        request.edited && kept().is_some_and(|kept| kept.files == project.files)
     }
 
     /// Returns what the planner must know of the host.

@@ -41,6 +41,7 @@ mod reservations;
 mod socket;
 mod state;
 mod summary;
+mod watch;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -82,6 +83,8 @@ pub(crate) struct Daemon {
     turns: Mutex<HashMap<ProjectName, Arc<tokio::sync::Mutex<()>>>>,
     /// What plans that are being carried out are about to make.
     reservations: reservations::Reservations,
+    /// Projects whose files are watched.
+    watchers: watch::Watchers,
 }
 
 impl Daemon {
@@ -174,8 +177,10 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
         presence: presence.clone(),
         turns: Mutex::default(),
         reservations: reservations::Reservations::default(),
+        watchers: watch::Watchers::default(),
     });
     tokio::spawn(heal::links(Arc::clone(&daemon)));
+    daemon.resume_watches().await;
     if let Err(error) = first_shim.await? {
         tracing::warn!(%error, "the server of shims did not start");
     }

@@ -49,12 +49,17 @@ impl Daemon {
         {
             return vec![failed("keep the project's definition", HostError::new(error))];
         }
+        self.project_changed(project);
         let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
         self.apply("up", plan, &sink, Until::ClientGone(limit)).await
     }
 
     /// Stops and removes a project, or some of its services.
     pub(super) async fn down(self: Arc<Self>, name: ProjectName, request: DownRequest, sink: Sink) -> Vec<Failure> {
+        if request.services.is_empty() && !request.dry_run {
+            // First: whoever watches takes turns, too.
+            self.end_watch(&name).await;
+        }
         let Some(_turn) = self.turn(&name, &sink).await else { return Vec::new() };
         let observed = self.observe().await;
         let project = request.rmi.as_ref().and_then(|_| project_record::read(&self.parts.paths, &name));

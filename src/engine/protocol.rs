@@ -59,6 +59,9 @@ pub struct Probe {
     pub user: Option<String>,
     /// Working directory; the container's own when absent.
     pub cwd: Option<String>,
+    /// All capabilities.
+    #[serde(default)]
+    pub privileged: bool,
     /// Milliseconds after which it is killed with all that it started; 0 is never.
     pub timeout_ms: u64,
     /// Bytes of output that are kept.

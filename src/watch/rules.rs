@@ -1,11 +1,11 @@
-//! Which change of which file leads to what: `develop.watch`, without I/O.
+//! Which change of which file leads to what: `develop.watch` and `x-stack.watch`, without I/O.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::pattern::Patterns;
-use crate::compose::model::{Hook, Project, Service, VolumeMountKind, WatchAction, WatchRule};
+use crate::compose::model::{Hook, Project, Service, VolumeMountKind, WatchAction, WatchMode, WatchRule};
 use crate::ids::ServiceName;
 
 /// What the rules must know of the host.
@@ -100,6 +100,9 @@ impl Rules {
                     Err(error) => errors.push(format!("service \"{name}\", `develop.watch`: {error}")),
                 }
             }
+            if let Some(WatchMode::Restart) = service.x_stack.watch {
+                found.mounts(name, service, host);
+            }
         }
         if errors.is_empty() { Ok(found) } else { Err(errors) }
     }
@@ -144,6 +147,24 @@ impl Rules {
             initial_sync: rule.initial_sync && syncs,
             filter,
         })
+    }
+
+    /// `x-stack: {watch: restart}`: what is mounted from the host. Files of variables are read when
+    /// the project is planned again.
+    fn mounts(&mut self, name: &ServiceName, service: &Service, host: &dyn Host) {
+        for mount in &service.volumes {
+            let VolumeMountKind::Bind { source, .. } = &mount.kind else { continue };
+            self.rules.push(Rule {
+                service: name.clone(),
+                path: source.clone(),
+                root: host.real(source),
+                target: None,
+                restart: true,
+                exec: None,
+                initial_sync: false,
+                filter: Filter::default(),
+            });
+        }
     }
 
     /// Returns what changes of these paths lead to, one reaction a service in the order of the
@@ -261,7 +282,6 @@ fn is_passing(name: &str) -> bool {
     };
     name == ".git"
         || name == ".DS_Store"
-        || name == "4913"
         || name.ends_with('~')
         || name.starts_with(".#")
         || (bytes.len() > 2 && bytes[0] == b'#' && bytes[bytes.len() - 1] == b'#')

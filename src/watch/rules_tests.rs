@@ -156,7 +156,6 @@ fn ignored_files_and_what_editors_leave_for_a_moment_lead_to_nothing() {
         "main.rs~",
         ".#main.rs",
         "#main.rs#",
-        "4913",
         "a.rs___jb_tmp___",
         "a.rs___jb_old___",
         ".goutputstream-XYZ",
@@ -255,4 +254,14 @@ fn what_is_muted_is_not_heard() {
     let muted = BTreeSet::from([(0, PathBuf::from("/p/pid"))]);
     assert!(rules.react(&["/p/pid".into()], &muted).is_empty());
     assert_eq!(rules.react(&["/p/pid".into(), "/p/a".into()], &muted)[0].causes, [PathBuf::from("/p/a")].into());
+}
+
+#[test]
+fn the_shortest_form_restarts_a_service_when_what_is_mounted_changes() {
+    let project = project(
+        "services:\n  web:\n    image: x\n    x-stack: {watch: restart}\n    volumes: ['./conf:/etc/app', './app.py:/app.py', 'data:/data']\n\
+         volumes: {data: }\n",
+    );
+    insta::assert_snapshot!(react(&project, &Fake::default(), &["/p/conf/a", "/p/other"]), @"restart: web: /p/conf, restart");
+    insta::assert_snapshot!(react(&project, &Fake::default(), &["/p/app.py", "/p/.app.py.swp"]), @"restart: web: /p/app.py, restart");
 }

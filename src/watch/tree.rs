@@ -77,6 +77,16 @@ impl Tree {
         self.known.iter().map(|(path, stamp)| (path.as_path(), stamp))
     }
 
+    /// Returns the state of a path.
+    pub fn get(&self, path: &Path) -> Option<&Stamp> {
+        self.known.get(path)
+    }
+
+    /// Forgets paths; they are not gone.
+    pub fn retain(&mut self, keep: impl Fn(&Path) -> bool) {
+        self.known.retain(|path, _| keep(path));
+    }
+
     /// Returns how many paths are known.
     pub fn len(&self) -> usize {
         self.known.len()

@@ -25,3 +25,4 @@ mod lifecycle;
 mod networks;
 mod plan;
 mod volumes;
+mod watch;

@@ -37,6 +37,18 @@ pub(crate) fn redis() -> Image {
     Image { tar, changes: vec![r#"CMD ["redis-server"]"#, PATH, "EXPOSE 6379", "VOLUME /data", "WORKDIR /data"] }
 }
 
+/// Returns an image with one program, `/sleep`, and the folder `/app` of user 1000: no shell, nothing else.
+pub(crate) fn bare() -> Image {
+    let tar = cached("bare", |tar| {
+        for name in ["dev", "etc", "proc", "sys"] {
+            folder(tar, name, 0o755, (0, 0))?;
+        }
+        folder(tar, "app", 0o755, (1000, 1000))?;
+        add(tar, Path::new("/bin/busybox"), "sleep", 0o755)
+    });
+    Image { tar, changes: vec![PATH] }
+}
+
 /// Returns busybox with perl, without any module: each Debian has it.
 pub(crate) fn perl() -> Image {
     let tar = cached("perl", |tar| {

@@ -121,7 +121,21 @@ impl ConvergeArgs {
             timeout: None,
             pull: self.pull,
             expected: None,
+            edited: false,
         })
+    }
+
+    /// Returns the options that a reload needs to make the same of the files.
+    pub(crate) fn reload_options(&self) -> Vec<String> {
+        let mut options: Vec<String> =
+            self.scale.iter().map(|(service, count)| format!("--scale={service}={count}")).collect();
+        if self.no_recreate {
+            options.push("--no-recreate".to_owned());
+        }
+        if self.remove_orphans {
+            options.push("--remove-orphans".to_owned());
+        }
+        options
     }
 
     /// Returns the context with what these options say about the progress.

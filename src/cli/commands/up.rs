@@ -14,6 +14,7 @@ use crate::cli::foreground::{self, Abort, Session};
 use crate::cli::operation::{self, Notes, grace};
 use crate::cli::project;
 use crate::cli::render::logs::Style;
+use crate::cli::watching;
 use crate::compose::model::Project;
 use crate::graph::Graph;
 use crate::ids::ServiceName;
@@ -77,8 +78,9 @@ pub(crate) struct UpArgs {
     /// Time before each line of the output.
     #[arg(long)]
     timestamps: bool,
-    /// Watch the sources and update the containers.
-    #[arg(short = 'w', long, conflicts_with = "detach")]
+    /// Act on files that change: develop.watch of each service, and the project's own files. With
+    /// --detach it goes on in the engine.
+    #[arg(short = 'w', long, conflicts_with_all = ["plan", "no_start"])]
     watch: bool,
     /// Carry out this plan of `stack plan --out`, or nothing: refused when what is there has changed since.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "scale", "force_recreate", "no_recreate", "pull",
@@ -92,9 +94,6 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
-    if args.watch {
-        return Err(Error::user("--watch is not supported yet"));
-    }
     if args.menu == Some(true) {
         context.ui.warn("--menu has no effect");
     }
@@ -103,8 +102,15 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
     }
     let context = &args.converge.quieten(context);
     let kept = args.plan.as_deref().map(super::plan::kept).transpose()?;
+    let mut watch = None;
     let project = match &kept {
         Some(request) => request.project.clone(),
+        None if args.watch => {
+            let watched = watching::to_watch(&context.ui, &context.project, &args.services, &reload_options(args))?;
+            let project = watched.project.clone();
+            watch = Some(watched.request(&args.services, args.detach || args.wait));
+            project
+        }
         None => project::to_run(&context.ui, &context.project, &args.services)?,
     };
     let exit_code_from = args.exit_code_from.as_deref().map(ServiceName::new);
@@ -135,7 +141,11 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
         let client = context.connect().await?;
         if !foreground {
             let path = project_path(&request.project.name, "up");
-            return operation::run(context, &client, "up", &path, &request, Notes::Show).await.map(drop);
+            operation::run(context, &client, "up", &path, &request, Notes::Show).await?;
+            return match &watch {
+                Some(watch) => watching::detached(context, watch).await,
+                None => Ok(()),
+            };
         }
         let abort = match (args.abort_on_container_exit || exit_code_from.is_some(), args.abort_on_container_failure) {
             (_, true) => Abort::OnFailure,
@@ -145,6 +155,7 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
         let palette = if args.no_color { crate::cli::render::style::Palette::new(false) } else { context.ui.out };
         let session = Session {
             request: &request,
+            watch,
             attached,
             scope,
             abort,
@@ -153,6 +164,18 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
         };
         foreground::run(context, &client, session).await
     })
+}
+
+/// Returns the options that a reload needs to bring up the same.
+fn reload_options(args: &UpArgs) -> Vec<String> {
+    let mut options = args.converge.reload_options();
+    if args.no_deps {
+        options.push("--no-deps".to_owned());
+    }
+    if let Some(timeout) = args.timeout {
+        options.push(format!("--timeout={timeout}"));
+    }
+    options
 }
 
 /// Returns the services that this `up` is about: all, or those named and their dependencies.

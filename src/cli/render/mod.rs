@@ -12,3 +12,4 @@ pub(crate) mod progress;
 pub(crate) mod ps;
 pub(crate) mod style;
 pub(crate) mod table;
+pub(crate) mod watch;

@@ -261,7 +261,7 @@ pub(crate) static SERVICE: Object = Object {
         /// Services or containers whose mounts are taken over: `[container:]NAME[:ro|rw]`. Default: `rw`.
         field("volumes_from", Shape::Texts(Twice::Refuse)).unused(NOT_YET),
         /// What happens while you edit the sources.
-        field("develop", Shape::Object(&DEVELOP)).null().unused("files are not watched yet"),
+        field("develop", Shape::Object(&DEVELOP)).null(),
         /// Commands that are run in a container right after its start. One that fails makes the start fail.
         field("post_start", Shape::List(&Shape::Object(&HOOK), Twice::Keep)).unused(NOT_YET),
         /// Commands that are run in containers of their own, one after the other, before the first start. One that

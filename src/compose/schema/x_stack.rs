@@ -24,7 +24,7 @@ pub(crate) static SERVICE_X_STACK: Object = Object {
             .unused(NOT_YET),
         /// `restart`: the containers are restarted when a source of a bind mount or an `env_file` changes while the
         /// project is watched. Default: nothing is watched but what `develop.watch` names.
-        field("watch", Shape::OneOf(WATCH)).unused(NOT_YET),
+        field("watch", Shape::OneOf(WATCH)),
     ],
 };
 
@@ -36,6 +36,6 @@ pub(crate) static PROJECT_X_STACK: Object = Object {
         /// What `ready` is for services that do not say it themselves: `auto` or `none`.
         field("ready", Shape::OneOf(&["auto", "none"])).unused(NOT_YET),
         /// What `watch` is for services that do not say it themselves.
-        field("watch", Shape::OneOf(WATCH)).unused(NOT_YET),
+        field("watch", Shape::OneOf(WATCH)),
     ],
 };

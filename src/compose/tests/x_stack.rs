@@ -95,7 +95,6 @@ services:
         did you mean `watch`?
     stack.yml:4:34 `atuo` error: "atuo" is not a rule of readiness: auto, tcp:PORT, http:PORT/PATH, log:REGEX or none
         did you mean `auto`?
-    stack.yml:4:40 `watch` warning: `services.*.x-stack.watch` is ignored: the engine does not act on it yet (used 2 times)
     stack.yml:4:47 `sync` error: "sync" is not a value that `watch` can have
         write `restart`, or rules of your own in `develop.watch`
     stack.yml:5:34 `'log:(a'` error: "log:(a" is not log:REGEX with a regular expression

@@ -233,8 +233,8 @@ pub(super) async fn attach(container: Rc<Container>, request: AttachRequest, cal
 
 /// Runs a program and captures its output; kills it, and all it started, after the timeout.
 pub(super) async fn probe(container: Rc<Container>, probe: Probe) -> Result<ExecOutput, StartError> {
-    let Probe { argv, env, user, cwd, timeout_ms, max_output } = probe;
-    let exec = ExecRequest { argv, env, user, cwd, ..ExecRequest::default() };
+    let Probe { argv, env, user, cwd, privileged, timeout_ms, max_output } = probe;
+    let exec = ExecRequest { argv, env, user, cwd, privileged, ..ExecRequest::default() };
     let Wanted { exec, stdio, ends, .. } = streams(exec)?;
     let Session { process, ends, cgroup } = start(&container, Wanted { exec, stdio, ends, own_cgroup: true }).await?;
     let output = Rc::new(RefCell::new(Vec::new()));

@@ -1,0 +1,390 @@
+//! One watched project: what the kernel tells becomes batches, batches become reactions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Order;
+use super::record::{self, Journal, Record};
+use crate::compose::model::Project;
+use crate::daemon::http::Sink;
+use crate::daemon::operations::failure;
+use crate::daemon::presence::Reason;
+use crate::daemon::{Daemon, now_ns};
+use crate::event::{Action, Event, Failure, Watched};
+use crate::ids::ServiceName;
+use crate::watch::debounce::{Debounce, Dirty};
+use crate::watch::disk::{self, Disk, Told, Watches};
+use crate::watch::guard::Guard;
+use crate::watch::rules::{Host as _, Rules};
+use crate::watch::tree::{Kind, Stamp, Tree};
+
+/// A project that is watched.
+pub(super) struct Session {
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) record: Record,
+    pub(super) rules: Rules,
+    /// The files as they were last acted on.
+    pub(super) tree: Tree,
+    /// Paths that changed since watching began: what a new container lacks.
+    pub(super) touched: BTreeSet<PathBuf>,
+    pub(super) guard: Guard,
+    /// The project's own files as they were when they were last read.
+    sources: BTreeMap<PathBuf, Option<Stamp>>,
+    journal: Journal,
+    watches: Watches,
+    told: mpsc::UnboundedReceiver<Told>,
+    events: mpsc::Receiver<Event>,
+    debounce: Debounce,
+    began: Instant,
+    sink: Option<Sink>,
+    /// Keeps the daemon while there is somebody to act on.
+    reason: Option<Reason>,
+    /// What differs since before this session began; `None` once it was acted on.
+    missed: Option<Vec<PathBuf>>,
+}
+
+impl Session {
+    /// Begins to watch; what changes from now on is not missed. With `resume` it goes on from what
+    /// an earlier daemon left.
+    pub(super) fn begin(
+        daemon: Arc<Daemon>,
+        record: Record,
+        project: &Project,
+        resume: bool,
+        sink: Option<Sink>,
+    ) -> Result<Self, Vec<Failure>> {
+        let rules = rules(project, &record.services)?;
+        let failed = |error: io::Error| vec![failure("watch files", error.to_string())];
+        let (watches, told) = Watches::new().map_err(failed)?;
+        let paths = daemon.parts.paths.clone();
+        let (tree, touched) = resume.then(|| record::read(&paths, &record.project)).flatten().unwrap_or_default();
+        let known = !tree.is_empty();
+        let mut session = Self {
+            journal: Journal::begin(&paths, &record.project, &tree, &touched).map_err(failed)?,
+            events: daemon.subscribe(Some(record.project.clone())),
+            reason: Some(daemon.presence.hold()),
+            daemon,
+            sources: BTreeMap::new(),
+            record,
+            rules,
+            tree,
+            touched,
+            guard: Guard::default(),
+            watches,
+            told,
+            debounce: Debounce::default(),
+            began: Instant::now(),
+            sink,
+            missed: Some(Vec::new()),
+        };
+        let changed = tokio::task::block_in_place(|| session.look_at_all()).map_err(failed)?;
+        if known {
+            session.missed = Some(changed);
+        }
+        session.watch_sources().map_err(failed)?;
+        session.journal =
+            Journal::begin(&paths, &session.record.project, &session.tree, &session.touched).map_err(failed)?;
+        session.record.write(&paths).map_err(failed)?;
+        session.say_ready();
+        Ok(session)
+    }
+
+    /// Tells whether a client waits for what it does.
+    pub(super) fn is_attended(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// Does what is due when watching begins: first copies, and what changed while nobody looked.
+    pub(super) async fn catch_up(&mut self) {
+        let Some(missed) = self.missed.take() else { return };
+        self.act(missed).await;
+        for service in self.services() {
+            self.complete(&service, None).await;
+        }
+    }
+
+    /// Runs until it is told to end; returns whom to tell that it has.
+    pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Option<oneshot::Sender<()>> {
+        loop {
+            let due = self.debounce.due().map(|due| self.began + due);
+            let quiet = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // All arms are cancel-safe: receives, and a deadline that is computed anew.
+                order = orders.recv() => match order {
+                    Some(Order::Project(project)) => self.follow(&project, None).await,
+                    Some(Order::Rewatch(request)) => self.follow(&request.project, Some((request.sources, request.read_ns))).await,
+                    Some(Order::End(ended)) => return Some(ended),
+                    None => return None,
+                },
+                Some(told) = self.told.recv() => self.take(told),
+                event = self.events.recv() => self.container(event).await,
+                () = quiet => {
+                    // What the kernel has told by now belongs to the batch.
+                    while let Ok(told) = self.told.try_recv() {
+                        self.take(told);
+                    }
+                    if let Some(dirty) = self.debounce.take(self.now()) {
+                        self.batch(dirty).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Time since watching began.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Tells what was done.
+    pub(super) fn say(&self, service: &str, done: Watched, paths: &[PathBuf], failures: Vec<String>) {
+        /// A line names so many files.
+        const NAMED: usize = 5;
+        let names: Vec<String> = paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+        let project = &self.record.project;
+        if failures.is_empty() {
+            tracing::info!(%project, service, ?done, count = paths.len(), ?names, "watch");
+        } else {
+            tracing::warn!(%project, service, ?done, count = paths.len(), ?names, ?failures, "watch");
+        }
+        if let Some(sink) = &self.sink {
+            let _ = sink.send(Event::Watch {
+                time_ns: now_ns(),
+                project: project.clone(),
+                service: service.to_owned(),
+                done,
+                paths: names,
+                count: paths.len() as u64,
+                failures,
+            });
+        }
+    }
+
+    /// Passes a sentence on.
+    pub(super) fn note(&self, message: String) {
+        tracing::info!(project = %self.record.project, message, "watch");
+        if let Some(sink) = &self.sink {
+            let _ = sink.send(Event::Note { message });
+        }
+    }
+
+    fn say_ready(&self) {
+        for note in &self.rules.notes {
+            self.note(note.clone());
+        }
+        let files = self.tree.iter().filter(|(_, stamp)| stamp.kind != Kind::Folder).map(|(path, _)| path.to_owned());
+        let services = self.services().iter().map(ToString::to_string).collect();
+        self.say("", Watched::Ready { services }, &files.collect::<Vec<_>>(), Vec::new());
+    }
+
+    /// Services that have rules.
+    fn services(&self) -> BTreeSet<ServiceName> {
+        self.rules.rules.iter().map(|rule| rule.service.clone()).collect()
+    }
+
+    /// Takes what the kernel told.
+    fn take(&mut self, told: Told) {
+        let now = self.now();
+        match told {
+            Told::Changed(path) => {
+                if self.concerns(&path) {
+                    self.debounce.changed(path, now);
+                }
+            }
+            Told::Lost => self.debounce.lost(now),
+            Told::Failed(why) => self.say("", Watched::Lost, &[], vec![why]),
+        }
+    }
+
+    /// Tells whether a path is one that anything depends on: watched, or above what is.
+    fn concerns(&self, path: &Path) -> bool {
+        self.rules.wants(path)
+            || self.rules.enters(path)
+            || self.rules.rules.iter().any(|rule| rule.root.starts_with(path))
+            || self.sources.keys().any(|source| source.starts_with(path))
+    }
+
+    /// Looks where something happened, and acts on what differs.
+    async fn batch(&mut self, dirty: Dirty) {
+        let looked = tokio::task::block_in_place(|| {
+            if dirty.everything {
+                return self.look_at_all();
+            }
+            let mut changed = BTreeSet::new();
+            for path in &dirty.paths {
+                changed.extend(self.look_at(path)?);
+            }
+            Ok(changed.into_iter().collect())
+        });
+        match looked {
+            Ok(changed) => self.act(changed).await,
+            Err(error) => self.say("", Watched::Lost, &[], vec![error.to_string()]),
+        }
+        let reread: Vec<PathBuf> =
+            self.sources.iter().filter(|(path, stamp)| disk::stamp(path) != **stamp).map(|(p, _)| p.clone()).collect();
+        if !reread.is_empty() {
+            for path in &reread {
+                self.sources.insert(path.clone(), disk::stamp(path));
+            }
+            if let Err(error) = self.watch_parents(&reread) {
+                self.say("", Watched::Lost, &[], vec![error.to_string()]);
+            }
+            self.reload(&reread).await;
+        }
+    }
+
+    /// Looks at everything that is watched; returns what differs.
+    fn look_at_all(&mut self) -> io::Result<Vec<PathBuf>> {
+        let roots: BTreeSet<PathBuf> = self.rules.rules.iter().map(|rule| rule.root.clone()).collect();
+        let mut changed = BTreeSet::new();
+        for root in &roots {
+            self.watch_parents(std::slice::from_ref(root))?;
+            changed.extend(self.look_below(root)?);
+        }
+        // What no rule looks at any more is not gone.
+        self.tree.retain(|path| roots.iter().any(|root| path.starts_with(root)));
+        Ok(changed.into_iter().collect())
+    }
+
+    /// Looks at what a path that something happened to means for what is watched.
+    fn look_at(&mut self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let roots: BTreeSet<PathBuf> =
+            self.rules.rules.iter().map(|rule| rule.root.clone()).filter(|root| root.starts_with(path)).collect();
+        if roots.is_empty() {
+            return if self.rules.wants(path) || self.rules.enters(path) {
+                self.look_below(path)
+            } else {
+                Ok(Vec::new())
+            };
+        }
+        let mut changed = Vec::new();
+        for root in roots {
+            // It, or a folder above it, may have been made anew.
+            self.watch_parents(std::slice::from_ref(&root))?;
+            changed.extend(self.look_below(&root)?);
+        }
+        Ok(changed)
+    }
+
+    fn look_below(&mut self, at: &Path) -> io::Result<Vec<PathBuf>> {
+        let (rules, watches) = (&self.rules, &mut self.watches);
+        let mut found = disk::look(at, &|folder| rules.enters(folder), &mut |folder| watches.add(folder))?;
+        found.retain(|(path, stamp)| stamp.kind == Kind::Folder || rules.wants(path));
+        Ok(self.tree.update(at, found))
+    }
+
+    /// Watches the folders that paths are in, so that it is seen when they are replaced or made.
+    fn watch_parents(&mut self, paths: &[PathBuf]) -> io::Result<()> {
+        for path in paths {
+            if let Some(folder) = path.ancestors().skip(1).find(|folder| folder.is_dir()) {
+                self.watches.add(folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Watches the project's own files; those that changed since they were read are read again.
+    fn watch_sources(&mut self) -> io::Result<()> {
+        /// A file system's clock is behind by a tick.
+        const TICK_NS: i64 = 20_000_000;
+        let Some(caller) = self.record.caller.clone() else { return Ok(()) };
+        // A link and what it leads to: either may change.
+        let both = caller.sources.into_iter().flat_map(|path| [Disk.real(&path), path]).collect::<BTreeSet<_>>();
+        self.watch_parents(&both.iter().cloned().collect::<Vec<_>>())?;
+        self.sources = both.into_iter().map(|path| (path.clone(), disk::stamp(&path))).collect();
+        let now = self.now();
+        for (path, stamp) in &mut self.sources {
+            if stamp.is_some_and(|stamp| stamp.changed_ns > caller.read_ns - TICK_NS) {
+                *stamp = None;
+                self.debounce.changed(path.clone(), now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows another definition of the project.
+    async fn follow(&mut self, project: &Project, sources: Option<(Vec<PathBuf>, i64)>) {
+        let rules = match rules(project, &self.record.services) {
+            Ok(rules) => rules,
+            Err(failures) => {
+                // The rules that can be carried out go on.
+                let failures = failures.iter().map(ToString::to_string).collect();
+                return self.say("", Watched::Reload, &[], failures);
+            }
+        };
+        let before = std::mem::replace(&mut self.rules, rules);
+        let looked = tokio::task::block_in_place(|| self.look_at_all());
+        let kept = looked.and_then(|changed| {
+            let paths = &self.daemon.parts.paths;
+            self.journal = Journal::begin(paths, &self.record.project, &self.tree, &self.touched)?;
+            if let (Some((sources, read_ns)), Some(caller)) = (sources, &mut self.record.caller) {
+                (caller.sources, caller.read_ns) = (sources, read_ns);
+                self.record.write(paths)?;
+                self.watch_sources()?;
+            }
+            Ok(changed)
+        });
+        match kept {
+            // What only came into view has not changed.
+            Ok(changed) => self.act(changed.into_iter().filter(|path| before.wants(path)).collect()).await,
+            Err(error) => self.say("", Watched::Lost, &[], vec![error.to_string()]),
+        }
+        let texts = |rules: &Rules| rules.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        if texts(&self.rules) != texts(&before) {
+            self.guard = Guard::default();
+            self.say_ready();
+            for service in self.services() {
+                self.complete(&service, None).await;
+            }
+        }
+    }
+
+    /// Remembers what was acted on.
+    pub(super) fn keep(&mut self, changed: &[PathBuf]) {
+        self.touched.extend(changed.iter().cloned());
+        if let Err(error) = self.journal.add(&self.tree, changed) {
+            tracing::warn!(%error, "what was copied is not known to a later daemon");
+        }
+    }
+
+    /// A container changed its state.
+    async fn container(&mut self, event: Option<Event>) {
+        let Some(event) = event else {
+            // It was let go for not reading: whatever started meanwhile may lack something.
+            self.events = self.daemon.subscribe(Some(self.record.project.clone()));
+            for service in self.services() {
+                self.complete(&service, None).await;
+            }
+            return;
+        };
+        let Event::Container { service, id, action, .. } = event else { return };
+        match action {
+            Action::Start => {
+                self.reason.get_or_insert_with(|| self.daemon.presence.hold());
+                self.complete(&ServiceName::new(service), Some(&id)).await;
+            }
+            Action::Stop | Action::Destroy | Action::Die { .. }
+                if !self.daemon.is_wanted(&self.record.project).await =>
+            {
+                // Stopped by the user: the daemon may leave, the next one goes on.
+                self.reason = None;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn rules(project: &Project, services: &[ServiceName]) -> Result<Rules, Vec<Failure>> {
+    let failed = |why: String| Failure { hint: None, ..failure("watch", why) };
+    Rules::of(project, services, &Disk).map_err(|errors| errors.into_iter().map(failed).collect())
+}
