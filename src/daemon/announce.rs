@@ -30,7 +30,10 @@ impl Announcer {
 
     /// Tells what happened to a container.
     pub(super) fn announce(&mut self, spec: &ContainerSpec, action: Action) {
-        tracing::info!(container = spec.name, ?action, "container");
+        match &action {
+            Action::Die { card: Some(card), .. } => tracing::info!(container = spec.name, "died: {}", card.verdict()),
+            action => tracing::info!(container = spec.name, ?action, "container"),
+        }
         self.last_ns = super::now_ns().max(self.last_ns + 1);
         let project = ProjectName::new(label_of(spec, labels::PROJECT));
         let event = Event::Container {

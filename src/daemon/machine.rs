@@ -13,14 +13,14 @@ use crate::ids::{ContainerId, VolumeName};
 use crate::plan::Wait;
 use crate::spec::{ContainerSpec, Mount, MountKind, NetworkSpec, VolumeSpec};
 
-/// This machine, as plans see it; and the command whose plan it is.
+/// This machine, as plans see it; and whose plan it is.
 #[derive(Clone)]
-pub(super) struct Machine(pub Arc<Daemon>, pub &'static str);
+pub(super) struct Machine(pub Arc<Daemon>, pub By);
 
 impl Machine {
     /// Returns whose wish it is that a container ends.
     fn by(&self) -> By {
-        By::User { command: self.1.to_owned() }
+        self.1.clone()
     }
 }
 

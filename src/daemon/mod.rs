@@ -20,6 +20,7 @@ mod autopsy;
 mod container;
 #[cfg(test)]
 mod fixture;
+mod follow;
 mod heal;
 mod history;
 mod http;
@@ -170,6 +171,7 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let (inputs, receiver) = mpsc::unbounded_channel();
     let mut state = state::State::new(parts.clone(), inputs.clone(), presence.clone());
     adopt::adopt(&mut state).await;
+    let news = state.news();
     let owner = tokio::spawn(state.run(receiver));
     let daemon = Arc::new(Daemon {
         parts: parts.clone(),
@@ -180,6 +182,7 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
         watchers: watch::Watchers::default(),
     });
     tokio::spawn(heal::links(Arc::clone(&daemon)));
+    tokio::spawn(follow::followers(Arc::clone(&daemon), news));
     daemon.resume_watches().await;
     if let Err(error) = first_shim.await? {
         tracing::warn!(%error, "the server of shims did not start");

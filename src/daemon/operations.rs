@@ -17,6 +17,7 @@ use super::{Daemon, project_record};
 use crate::api::{DownRequest, PullRequest, ServicesRequest, UpRequest};
 use crate::apply::{self, DEFAULT_LIMIT};
 use crate::compose::model::{Project, PullPolicy};
+use crate::crash::By;
 use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
 use crate::ids::ProjectName;
@@ -51,7 +52,7 @@ impl Daemon {
         }
         self.project_changed(project);
         let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
-        self.apply("up", plan, &sink, Until::ClientGone(limit)).await
+        self.apply(user("up"), plan, &sink, Until::ClientGone(limit)).await
     }
 
     /// Stops and removes a project, or some of its services.
@@ -78,7 +79,7 @@ impl Daemon {
             return tell(&plan, &sink);
         }
         let whole = request.services.is_empty();
-        let mut failures = self.apply("down", plan, &sink, Until::Done).await;
+        let mut failures = self.apply(user("down"), plan, &sink, Until::Done).await;
         let remains = |c: &ObservedContainer| label_of(&c.spec, labels::PROJECT) == name.as_str();
         if whole
             && failures.is_empty()
@@ -142,7 +143,7 @@ impl Daemon {
             Action::Kill => "kill",
             Action::Remove => "rm",
         };
-        self.apply(command, plan, &sink, until).await
+        self.apply(user(command), plan, &sink, until).await
     }
 
     /// Fetches images side by side.
@@ -176,8 +177,8 @@ impl Daemon {
         }
     }
 
-    /// Executes a plan that a command asked for.
-    async fn apply(self: &Arc<Self>, command: &'static str, plan: Plan, sink: &Sink, until: Until) -> Vec<Failure> {
+    /// Executes a plan that somebody asked for.
+    pub(super) async fn apply(self: &Arc<Self>, by: By, plan: Plan, sink: &Sink, until: Until) -> Vec<Failure> {
         for note in &plan.notes {
             let _ = sink.send(Event::Note { message: note.to_string() });
         }
@@ -205,7 +206,7 @@ impl Daemon {
                 let _ = stop.send(true);
             })
         };
-        let host = Arc::new(Machine(Arc::clone(self), command));
+        let host = Arc::new(Machine(Arc::clone(self), by));
         let events = {
             let sink = sink.clone();
             move |event| {
@@ -270,13 +271,18 @@ impl Daemon {
 
 /// How long a plan's steps go on to begin.
 #[derive(Debug, Clone, Copy)]
-enum Until {
+pub(super) enum Until {
     /// To its end, whatever becomes of the client.
     Done,
     /// Until its waits took too long.
     Limit(Option<Duration>),
     /// Until then or until the client has gone.
     ClientGone(Option<Duration>),
+}
+
+/// Returns a user with this command.
+fn user(command: &str) -> By {
+    By::User { command: command.to_owned() }
 }
 
 /// Tells what a plan would do, for a dry run; returns why it cannot be applied.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Parts;
 use super::announce::Announcer;
@@ -74,6 +74,8 @@ pub(super) struct State {
     waits: Vec<(Wait, Reply)>,
     timers: BTreeSet<(Time, ContainerId)>,
     announcer: Announcer,
+    /// Told when a container started or became healthy: others may have to follow.
+    news: Arc<Notify>,
 }
 
 impl State {
@@ -82,6 +84,7 @@ impl State {
         let history = History::open(&parts.paths.root);
         Self {
             announcer: Announcer::new(history),
+            news: Arc::default(),
             networks: super::network_record::read_all(&parts.paths).into_iter().map(|n| (n.name.clone(), n)).collect(),
             parts,
             inputs,
@@ -94,6 +97,11 @@ impl State {
             waits: Vec::new(),
             timers: BTreeSet::new(),
         }
+    }
+
+    /// What is told when a container started or became healthy.
+    pub(super) fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
     }
 
     /// Where shims of this daemon report.
@@ -291,6 +299,9 @@ impl State {
         if let (Report::Health(Health::Unhealthy), Some(entry)) = (report, self.containers.get(id)) {
             // Not at once: the state machine is in the middle of a step.
             let _ = self.inputs.send(Input::Ailing { id: id.clone(), run: entry.run });
+        }
+        if matches!(report, Report::Started | Report::Health(Health::Healthy)) {
+            self.news.notify_one();
         }
         let Report::Died { code, oom, restart_in } = report else { return self.emit(id, action_of(report)) };
         let card = autopsy::card(self, id, code, restart_in);
@@ -600,7 +611,7 @@ impl State {
         self.announcer.announce(&entry.spec, action);
     }
 
-    fn observed(&self) -> Observed {
+    pub(super) fn observed(&self) -> Observed {
         let containers = self.containers.values().map(|entry| ObservedContainer {
             spec: ContainerSpec::clone(&entry.spec),
             state: entry.state(),

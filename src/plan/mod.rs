@@ -14,6 +14,7 @@ mod build;
 mod check;
 mod desired;
 mod display;
+pub mod follow;
 mod hash;
 pub mod labels;
 pub mod needs;

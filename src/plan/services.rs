@@ -216,7 +216,7 @@ pub fn plan_services(action: Action, request: &Services<'_>, observed: &Observed
 }
 
 /// Adds stops of all that run, dependents before what they depend on.
-fn stop_all(
+pub(super) fn stop_all(
     b: &mut Builder,
     chosen: &[&ObservedContainer],
     timeout: Option<Duration>,
@@ -245,7 +245,7 @@ fn stop_all(
 }
 
 /// Adds starts in dependency order, each after the conditions of its label hold.
-fn start_all(
+pub(super) fn start_all(
     b: &mut Builder,
     starting: &[(&ObservedContainer, Cause)],
     stops: &HashMap<ContainerId, Draft>,
@@ -319,7 +319,7 @@ fn await_op(service: &ServiceName, replicas: &[&ObservedContainer], condition: C
     Op::AwaitCondition(Wait { service: service.clone(), containers, condition, required: true })
 }
 
-fn holds(container: &ObservedContainer, condition: Condition) -> bool {
+pub(super) fn holds(container: &ObservedContainer, condition: Condition) -> bool {
     match condition {
         Condition::ServiceStarted => container.is_up(),
         Condition::ServiceHealthy => {
@@ -330,7 +330,7 @@ fn holds(container: &ObservedContainer, condition: Condition) -> bool {
 }
 
 /// Returns what restarts: the chosen containers and those that follow them.
-fn followers<'a>(
+pub(super) fn followers<'a>(
     chosen: &[&'a ObservedContainer],
     project: &[&'a ObservedContainer],
     no_deps: bool,
@@ -394,7 +394,7 @@ fn in_order<'a>(containers: &[&'a ObservedContainer]) -> Vec<&'a ObservedContain
     order
 }
 
-fn edges(container: &ObservedContainer) -> Vec<Edge> {
+pub(super) fn edges(container: &ObservedContainer) -> Vec<Edge> {
     container.label(labels::DEPENDS_ON).map(labels::parse_depends_on).unwrap_or_default()
 }
 

@@ -21,7 +21,9 @@ fn ip(world: &World, arguments: &[&str]) -> String {
 fn links(world: &World, kind: &str) -> Vec<String> {
     let text = ip(world, &["-br", "link", "show", "type", kind]);
     let names = text.lines().filter_map(|line| line.split([' ', '@']).next());
-    names.filter(|name| *name != "uplink").map(str::to_owned).collect()
+    let mut names: Vec<String> = names.filter(|name| *name != "uplink").map(str::to_owned).collect();
+    names.sort();
+    names
 }
 
 /// Waits until the engine says that it mended something of a service.
@@ -138,6 +140,73 @@ services:
     assert!(why.contains("by the engine") && why.contains("its check failed 2 times in a row"), "{why}");
     becomes("health", &"unhealthy".to_owned(), || health("never"));
     assert_eq!(world.pid("never"), never);
+}
+
+/// Returns the process of a service's container once it is another one than `pid`.
+#[track_caller]
+fn another_run(world: &World, service: &str, pid: i32) -> i32 {
+    eventually("another run", SOON, || {
+        let now = world.inspect(service)["State"]["Pid"].as_i64()?;
+        (now > 0 && now != i64::from(pid)).then(|| i32::try_from(now).unwrap())
+    })
+}
+
+#[test]
+fn guests_follow_into_a_new_network_namespace() {
+    let world = World::with(&format!(
+        "
+services:
+  web: {{image: busybox, command: {SERVER:?}, restart: always}}
+  guest: {{image: busybox, init: true, command: sleep 1000, network_mode: 'service:web'}}
+"
+    ));
+    world.up();
+    let netns = |service: &str| {
+        let pid = world.inspect(service)["State"]["Pid"].as_i64().unwrap_or(0);
+        fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_default()
+    };
+    let together = |before: &std::path::Path| {
+        eventually("one namespace", SOON, || {
+            let (web, guest) = (netns("web"), netns("guest"));
+            (web == guest && web != before && web.to_string_lossy().contains("net:")).then_some(())
+        });
+        eventually("the page", SOON, || {
+            let page = world.stack(&["exec", "-T", "guest", "wget", "-qO-", "http://127.0.0.1"]);
+            (page.stdout == "page\n").then_some(())
+        });
+    };
+    together(std::path::Path::new(""));
+    let first = netns("web");
+    world.stack(&["stop", "-t", "0", "web"]).ok();
+    world.stack(&["start", "web"]).ok();
+    together(&first);
+    healed(&world, "guest", "web, whose network it shares");
+    // A killed shim takes the namespace along.
+    let second = netns("web");
+    world.kill(world.shim("web"));
+    together(&second);
+}
+
+#[test]
+fn dependents_follow_a_dependency_that_died() {
+    let world = World::with(
+        "
+services:
+  db: {image: busybox, command: sleep 1000, restart: always}
+  web: {image: busybox, init: true, command: sleep 1000, depends_on: {db: {condition: service_started, restart: true}}}
+  other: {image: busybox, command: sleep 1000, depends_on: [db]}
+",
+    );
+    world.up();
+    let (db, web, other) = (world.pid("db"), world.pid("web"), world.pid("other"));
+    world.kill(db);
+    another_run(&world, "db", db);
+    let web = another_run(&world, "web", web);
+    healed(&world, "web", "db, which it depends on, was started again");
+    assert_eq!(world.pid("other"), other);
+    // Once is enough, also for the next daemon.
+    world.kill(world.daemon());
+    assert_eq!(world.pid("web"), web);
 }
 
 #[test]
