@@ -94,7 +94,7 @@ pub async fn apply<H: Host>(
                 can_cancel = false;
                 outcome.cancelled = cancelled.is_ok();
                 if outcome.cancelled {
-                    let idle = running.values().filter(|(index, _)| matches!(walk.steps[*index].op, Op::AwaitCondition(_)));
+                    let idle = running.values().filter(|(index, _)| matches!(walk.steps[*index].op, Op::AwaitCondition(_) | Op::WatchReplicas(_)));
                     idle.for_each(|(_, task)| task.abort());
                 }
                 continue;
@@ -144,7 +144,7 @@ pub async fn apply<H: Host>(
 
 /// Tells whether a step mostly waits.
 fn waits(op: &Op) -> bool {
-    matches!(op, Op::AwaitCondition(_) | Op::StopContainer { .. })
+    matches!(op, Op::AwaitCondition(_) | Op::WatchReplicas(_) | Op::HandOver { .. } | Op::StopContainer { .. })
 }
 
 async fn execute<H: Host>(host: &H, op: &Op) -> Result<(), HostError> {
@@ -158,6 +158,8 @@ async fn execute<H: Host>(host: &H, op: &Op) -> Result<(), HostError> {
         Op::UpdateContainer { spec, .. } => host.update_container(spec).await,
         Op::StartContainer(target) => host.start_container(&target.id).await,
         Op::AwaitCondition(wait) => host.await_condition(wait).await,
+        Op::WatchReplicas(batch) => host.watch_replicas(batch).await,
+        Op::HandOver { from, to, grace } => host.hand_over(&from.id, &to.id, *grace).await,
         Op::StopContainer { target, signal, grace } => host.stop_container(&target.id, *signal, *grace).await,
         Op::KillContainer { target, signal } => host.kill_container(&target.id, *signal).await,
         Op::RemoveContainer { target, volumes } => host.remove_container(&target.id, volumes).await,

@@ -18,8 +18,15 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(plan: &Plan) -> Self {
         let ops = || plan.steps.iter().map(|step| &step.op);
+        // Where the new one starts first, the two have lines of their own.
+        let handed: HashSet<&ContainerId> = ops()
+            .filter_map(|op| match op {
+                Op::HandOver { from, .. } => Some(&from.id),
+                _ => None,
+            })
+            .collect();
         let replaced = ops().filter_map(|op| match op {
-            Op::CreateContainer { replaces, .. } => replaces.clone(),
+            Op::CreateContainer { replaces, .. } => replaces.clone().filter(|id| !handed.contains(id)),
             _ => None,
         });
         let stopped: HashSet<&ContainerId> = ops()
@@ -58,7 +65,7 @@ impl Progress {
     pub(super) fn skipped(&self, step: &Step, because: &Step) -> Vec<Event> {
         let about = match step.op {
             // The containers waited for have lines of their own.
-            Op::AwaitCondition(_) => Vec::new(),
+            Op::AwaitCondition(_) | Op::WatchReplicas(_) | Op::HandOver { .. } => Vec::new(),
             _ => resources(&step.op),
         };
         lines(about, Some(Status::Skipped), &format!("{} failed", doing(&because.op)))
@@ -84,6 +91,8 @@ impl Progress {
             Op::KillContainer { .. } => (Some(S::Killing), Some(S::Killed)),
             Op::RemoveContainer { target, .. } if self.replaced.contains(&target.id) => (Some(S::Recreating), None),
             Op::RemoveContainer { .. } => (Some(S::Removing), Some(S::Removed)),
+            Op::WatchReplicas(_) => (Some(S::Waiting), Some(S::Running)),
+            Op::HandOver { .. } => (None, None),
             Op::AwaitCondition(wait) => match wait.condition {
                 Condition::ServiceHealthy => (Some(S::Waiting), Some(S::Healthy)),
                 Condition::ServiceCompletedSuccessfully => (Some(S::Waiting), Some(S::Exited)),
@@ -108,6 +117,8 @@ pub(super) fn doing(op: &Op) -> String {
         Op::UpdateContainer { target, .. } => format!("change container {:?}", target.name),
         Op::StartContainer(target) => format!("start container {:?}", target.name),
         Op::AwaitCondition(wait) => format!("wait for service {:?}", wait.service.as_str()),
+        Op::WatchReplicas(batch) => format!("update service {:?}", batch.service.as_str()),
+        Op::HandOver { from, to, .. } => format!("hand over from container {:?} to {:?}", from.name, to.name),
         Op::StopContainer { target, .. } => format!("stop container {:?}", target.name),
         Op::KillContainer { target, .. } => format!("signal container {:?}", target.name),
         Op::RemoveContainer { target, .. } => format!("remove container {:?}", target.name),
@@ -126,6 +137,11 @@ fn resources(op: &Op) -> Vec<Resource> {
         | Op::StopContainer { target, .. }
         | Op::KillContainer { target, .. }
         | Op::RemoveContainer { target, .. } => vec![Resource::Container(target.name.clone())],
+        Op::HandOver { to, .. } => vec![Resource::Container(to.name.clone())],
+        // Those of earlier batches have said so.
+        Op::WatchReplicas(batch) => {
+            batch.containers.last().map(|(_, name)| Resource::Container(name.clone())).into_iter().collect()
+        }
         Op::AwaitCondition(wait) => wait.containers.iter().map(|(_, name)| Resource::Container(name.clone())).collect(),
     }
 }

@@ -70,13 +70,16 @@ async fn take_over(state: &mut State, record: ContainerRecord, adopted: Option<A
     let mut inputs = Vec::new();
     match (next, adopted) {
         (Next::Adopt { exit }, Some(Adopted { shim, status, netns, .. })) => {
+            let standby = status.bound.is_empty()
+                && super::hand_over::upstream(&spec).is_some()
+                && spec.labels.contains_key(crate::plan::labels::REPLACES);
             if let Some(netns) = &netns
                 && !spec.endpoints.is_empty()
-                && let Err(error) = launch::answer_names(&parts, &spec, netns).await
+                && let Err(error) = launch::answer_names(&parts, &spec, netns, standby).await
             {
                 tracing::warn!(container = spec.name, %error, "cannot answer its DNS queries");
             }
-            entry.sandbox = Some(Sandbox { shim, netns: netns.map(Arc::new), bound: status.bound });
+            entry.sandbox = Some(Sandbox { shim, netns: netns.map(Arc::new), bound: status.bound, standby });
             inputs.push(lifecycle::Input::Started);
             if let Some(exit) = exit {
                 inputs.push(lifecycle::Input::Exited { code: exit.code, oom: exit.oom_killed });

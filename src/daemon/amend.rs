@@ -176,10 +176,10 @@ impl Daemon {
         }
         let on = after.endpoints.iter().map(|endpoint| endpoint.network.clone()).collect();
         if self.parts.net.set_networks(&after.id, on) {
-            launch::tell_names(&self.parts, after);
+            launch::tell_names(&self.parts, after, sandbox.standby);
             return Ok(());
         }
-        launch::answer_names(&self.parts, after, netns).await
+        launch::answer_names(&self.parts, after, netns, sandbox.standby).await
     }
 
     async fn join(

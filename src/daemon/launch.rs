@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Parts;
-use crate::engine::{Bound, Shim, ShimError, ShimFds, ShimNotice, StartError, Upstream};
+use super::hand_over::upstream;
+use crate::engine::{Bound, Shim, ShimError, ShimFds, ShimNotice, StartError};
 use crate::host::HostError;
 use crate::net::Record;
 use crate::spec::{ContainerSpec, NetworkSpec};
@@ -22,6 +23,8 @@ pub(super) struct Sandbox {
     pub netns: Option<Arc<OwnedFd>>,
     /// Sockets that stand open on the host.
     pub bound: Vec<Bound>,
+    /// Another container has its ports and names until it hands over.
+    pub standby: bool,
 }
 
 /// A started container.
@@ -49,6 +52,8 @@ pub(super) struct Launch {
     /// Its last shim, on its way out.
     pub closing: Option<JoinHandle<()>>,
     pub namespace: Result<Namespace, HostError>,
+    /// The container that it replaces still runs.
+    pub standby: bool,
     pub notices: mpsc::UnboundedSender<ShimNotice>,
 }
 
@@ -59,7 +64,7 @@ impl Launch {
     ///
     /// The container's exit status and why it does not run. A sandbox that was made for it is gone.
     pub(super) async fn run(self) -> Result<Launched, (i32, HostError)> {
-        let Self { parts, spec, sandbox, closing, namespace, notices } = self;
+        let Self { parts, spec, sandbox, closing, namespace, standby, notices } = self;
         if let Some(closing) = closing {
             let _ = closing.await;
         }
@@ -69,7 +74,7 @@ impl Launch {
                 Some(sandbox) => sandbox,
                 None => {
                     let prepared = match namespace {
-                        Ok(namespace) => prepare(&parts, &spec, namespace, notices).await,
+                        Ok(namespace) => prepare(&parts, &spec, namespace, standby, notices).await,
                         Err(error) => Err(error),
                     };
                     prepared.map_err(|error| (NOT_STARTED, error))?
@@ -126,27 +131,26 @@ async fn prepare(
     parts: &Parts,
     spec: &ContainerSpec,
     namespace: Namespace,
+    standby: bool,
     notices: mpsc::UnboundedSender<ShimNotice>,
 ) -> Result<Sandbox, HostError> {
     let netns = match namespace {
         Namespace::Host => None,
         Namespace::Shared(netns) => Some(netns),
-        Namespace::Own(networks) => Some(Arc::new(connect(parts, spec, &networks).await?)),
+        Namespace::Own(networks) => Some(Arc::new(connect(parts, spec, &networks, standby).await?)),
     };
     // Published ports lead through the router; without an endpoint there is nothing to lead to.
-    let leads = !spec.ports.is_empty() && !spec.endpoints.is_empty();
+    let upstream = upstream(spec);
     let fds = ShimFds {
         netns: netns.as_deref().map(OwnedFd::try_clone).transpose().map_err(HostError::new)?,
-        router: leads.then(|| parts.net.router_fd()).transpose().map_err(HostError::new)?,
+        router: upstream.is_some().then(|| parts.net.router_fd()).transpose().map_err(HostError::new)?,
     };
     let shim = parts.engine.spawn_shim(spec, fds, notices).await.map_err(HostError::new)?;
-    if !leads {
-        return Ok(Sandbox { shim, netns, bound: Vec::new() });
-    }
-    let endpoint = spec.endpoints.iter().find(|e| e.default_route).unwrap_or(&spec.endpoints[0]);
-    let upstream = Upstream { v4: Some(endpoint.address), v6: endpoint.address6 };
-    match shim.publish(spec.ports.clone(), upstream).await {
-        Ok(bound) => Ok(Sandbox { shim, netns, bound }),
+    let Some(upstream) = upstream.filter(|_| !standby) else {
+        return Ok(Sandbox { shim, netns, bound: Vec::new(), standby });
+    };
+    match shim.publish(spec.ports.clone(), upstream, Vec::new()).await {
+        Ok(bound) => Ok(Sandbox { shim, netns, bound, standby }),
         Err(error) => {
             shim.shutdown().await;
             let taken = matches!(&error, ShimError::Publish(failure) if failure.errno == nix::libc::EADDRINUSE);
@@ -167,7 +171,12 @@ fn start_error(error: StartError) -> HostError {
 }
 
 /// Makes the container's network namespace, connects it and answers DNS in it.
-async fn connect(parts: &Parts, spec: &ContainerSpec, networks: &[NetworkSpec]) -> Result<OwnedFd, HostError> {
+async fn connect(
+    parts: &Parts,
+    spec: &ContainerSpec,
+    networks: &[NetworkSpec],
+    standby: bool,
+) -> Result<OwnedFd, HostError> {
     let net = &parts.net;
     for network in networks {
         net.ensure_network_lately(network).await.map_err(HostError::new)?;
@@ -184,27 +193,34 @@ async fn connect(parts: &Parts, spec: &ContainerSpec, networks: &[NetworkSpec]) 
         }
     }
     if !spec.endpoints.is_empty() {
-        answer_names(parts, spec, &netns).await?;
+        answer_names(parts, spec, &netns, standby).await?;
     }
     Ok(netns)
 }
 
 /// Opens the DNS sockets in the container's namespace and makes its names known.
-pub(super) async fn answer_names(parts: &Parts, spec: &ContainerSpec, netns: &OwnedFd) -> Result<(), HostError> {
+/// While it stands by, these are its own only.
+pub(super) async fn answer_names(
+    parts: &Parts,
+    spec: &ContainerSpec,
+    netns: &OwnedFd,
+    standby: bool,
+) -> Result<(), HostError> {
     let networks = spec.endpoints.iter().map(|e| e.network.clone()).collect();
     let upstream: Vec<IpAddr> = spec.dns.clone();
     parts.net.serve_dns(&spec.id, netns.as_fd(), networks, upstream).await.map_err(HostError::new)?;
-    tell_names(parts, spec);
+    tell_names(parts, spec, standby);
     Ok(())
 }
 
-/// Makes the container's names known.
-pub(super) fn tell_names(parts: &Parts, spec: &ContainerSpec) {
+/// Makes the container's names known; of one that stands by, or has handed over, its own only.
+pub(super) fn tell_names(parts: &Parts, spec: &ContainerSpec, own_only: bool) {
     let records = spec.endpoints.iter().map(|endpoint| {
-        let own = [spec.name.clone(), spec.id.short().to_owned(), spec.hostname.clone()];
+        let own = [spec.name.clone(), spec.id.short().to_owned()];
+        let shared = std::iter::once(&spec.hostname).chain(&endpoint.aliases).filter(|_| !own_only).cloned();
         Record {
             network: endpoint.network.clone(),
-            names: own.into_iter().chain(endpoint.aliases.iter().cloned()).collect(),
+            names: own.into_iter().chain(shared).collect(),
             address: endpoint.address,
             address6: endpoint.address6,
         }

@@ -10,7 +10,7 @@ use super::state::Input;
 use crate::crash::By;
 use crate::host::{Host, HostError};
 use crate::ids::{ContainerId, VolumeName};
-use crate::plan::Wait;
+use crate::plan::{Batch, Wait};
 use crate::spec::{ContainerSpec, Mount, MountKind, NetworkSpec, VolumeSpec};
 
 /// This machine, as plans see it; and whose plan it is.
@@ -107,6 +107,14 @@ impl Host for Machine {
             parts.volumes.remove(name).map_err(HostError::new)?;
         }
         Ok(())
+    }
+
+    async fn watch_replicas(&self, batch: &Batch) -> Result<(), HostError> {
+        self.0.watch_replicas(batch).await
+    }
+
+    async fn hand_over(&self, from: &ContainerId, to: &ContainerId, grace: Duration) -> Result<(), HostError> {
+        self.0.hand_over(from, to, grace).await
     }
 
     async fn await_condition(&self, wait: &Wait) -> Result<(), HostError> {

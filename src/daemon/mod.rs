@@ -21,6 +21,7 @@ mod container;
 #[cfg(test)]
 mod fixture;
 mod follow;
+mod hand_over;
 mod heal;
 mod history;
 mod http;

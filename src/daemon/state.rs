@@ -104,6 +104,11 @@ impl State {
         Arc::clone(&self.news)
     }
 
+    /// Where tasks of this daemon report.
+    pub(super) fn inputs(&self) -> mpsc::UnboundedSender<Input> {
+        self.inputs.clone()
+    }
+
     /// Where shims of this daemon report.
     pub(super) fn notices(&self) -> mpsc::UnboundedSender<ShimNotice> {
         self.notices.clone()
@@ -326,6 +331,7 @@ impl State {
     /// Begins a start on a task of its own.
     fn launch(&mut self, id: &ContainerId) {
         let namespace = self.namespace_of(id);
+        let standby = self.containers.get(id).is_some_and(|entry| self.stands_by(&entry.spec));
         let Some(entry) = self.containers.get_mut(id) else { return };
         entry.run += 1;
         entry.trail = Trail::default();
@@ -339,6 +345,7 @@ impl State {
                 sandbox: entry.sandbox.clone(),
                 closing: entry.closing.take(),
                 namespace,
+                standby,
                 notices: self.notices.clone(),
             },
         );
@@ -544,6 +551,7 @@ impl State {
         if let Some(sandbox) = entry.sandbox.take() {
             launch::withdraw_names(&self.parts, &entry.spec);
             entry.closing = Some(tokio::spawn(async move { sandbox.shim.shutdown().await }));
+            self.step_in(id);
         }
     }
 

@@ -25,6 +25,7 @@ use super::shim::Setup;
 use super::wire::{self, Frame, Receiver, Sender};
 use super::{Adopted, Engine, EngineError, ShimFds, ShimNotice, create, short_socket_path};
 use crate::ids::ContainerId;
+use crate::net::publish::Lent;
 use crate::spec::{ContainerSpec, MountKind, PublishedPort, Resources, Seccomp};
 use crate::sys::mount::{Attributes, set_attributes};
 
@@ -37,6 +38,9 @@ pub struct Shim {
     inner: Arc<ShimInner>,
 }
 
+/// Who waits for the answer of that number, and for what comes with it.
+type Waiting = HashMap<u64, oneshot::Sender<(Reply, Vec<OwnedFd>)>>;
+
 #[derive(Debug)]
 struct ShimInner {
     id: ContainerId,
@@ -44,7 +48,7 @@ struct ShimInner {
     sender: Sender,
     next: AtomicU64,
     /// Requests that are not answered yet; `None` when the shim is gone.
-    waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
+    waiting: Mutex<Option<Waiting>>,
     /// Turns true when the shim is gone.
     gone: watch::Sender<bool>,
     /// Gone on request: nobody is told.
@@ -90,12 +94,35 @@ impl Shim {
     }
 
     /// Binds the host's sockets of these ports and serves them until the shim ends.
-    pub async fn publish(&self, ports: Vec<PublishedPort>, upstream: Upstream) -> Result<Vec<Bound>, ShimError> {
-        match self.request(Operation::Publish { ports, upstream }).await? {
+    /// Ports among `lent` go on with the sockets that another shim had open for them.
+    pub async fn publish(
+        &self,
+        ports: Vec<PublishedPort>,
+        upstream: Upstream,
+        lent: Vec<Lent>,
+    ) -> Result<Vec<Bound>, ShimError> {
+        let (lent, fds) = lent.into_iter().map(|lent| (lent.port, lent.fd)).unzip();
+        match self.request_with(Operation::Publish { ports, upstream, lent }, fds).await?.0 {
             Reply::Bound(bound) => Ok(bound),
             Reply::PublishFailed(failure) => Err(failure.into()),
             other => Err(ShimError::Refused(unexpected(&other))),
         }
+    }
+
+    /// Returns the sockets of the published ports, for another shim. This one goes on to serve them.
+    pub async fn lend(&self) -> Result<Vec<Lent>, ShimError> {
+        match self.request_with(Operation::Lend, Vec::new()).await? {
+            (Reply::Lent(ports), fds) => Ok(ports.into_iter().zip(fds).map(|(port, fd)| Lent { port, fd }).collect()),
+            (Reply::Refused(why), _) => Err(ShimError::Refused(why)),
+            (other, _) => Err(ShimError::Refused(unexpected(&other))),
+        }
+    }
+
+    /// Accepts nothing more on the published ports; returns when the last connection has ended, or
+    /// after so long.
+    pub async fn retire(&self, within: Duration) -> Result<(), ShimError> {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        done(self.request(Operation::Retire { within_ms }).await?)
     }
 
     /// Runs a program in the container and captures its output.
@@ -146,16 +173,21 @@ impl Shim {
     }
 
     async fn request(&self, op: Operation) -> Result<Reply, ShimError> {
+        self.request_with(op, Vec::new()).await.map(|(reply, _)| reply)
+    }
+
+    async fn request_with(&self, op: Operation, fds: Vec<OwnedFd>) -> Result<(Reply, Vec<OwnedFd>), ShimError> {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         self.inner.waiting().as_mut().ok_or(ShimError::Gone)?.insert(id, reply);
-        self.inner.sender.control(&ToShim::Request { id, op }).await.map_err(|_| ShimError::Gone)?;
+        let frame = Frame::control(&ToShim::Request { id, op }, fds);
+        self.inner.sender.send(frame).await.map_err(|_| ShimError::Gone)?;
         answer.await.map_err(|_| ShimError::Gone)
     }
 }
 
 impl ShimInner {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Reply>>>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waiting>> {
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -354,7 +386,7 @@ async fn listen_to(shim: Shim, mut receiver: Receiver, events: UnboundedSender<S
             Ok(FromShim::Reply { id, reply }) => {
                 let waiting = shim.inner.waiting().as_mut().and_then(|waiting| waiting.remove(&id));
                 if let Some(waiting) = waiting {
-                    let _ = waiting.send(reply); // whoever asked may have given up
+                    let _ = waiting.send((reply, frame.fds)); // whoever asked may have given up
                 }
             }
             // Nobody listens any more when the daemon is about to end.

@@ -32,7 +32,18 @@ pub(crate) enum ToShim {
 pub(crate) enum Operation {
     Start,
     Signal(i32),
-    Publish { ports: Vec<PublishedPort>, upstream: Upstream },
+    /// `lent` are the ports whose sockets come with the message, in this order.
+    Publish {
+        ports: Vec<PublishedPort>,
+        upstream: Upstream,
+        lent: Vec<PublishedPort>,
+    },
+    /// Give the sockets of the published ports to another shim; they come with the answer.
+    Lend,
+    /// Accept nothing more; answered when the last connection has ended, or after so long.
+    Retire {
+        within_ms: u64,
+    },
     Probe(Probe),
     Limit(Resources),
     Status,
@@ -99,6 +110,7 @@ pub(crate) enum Reply {
     Started(Started),
     StartFailed(StartError),
     Bound(Vec<Bound>),
+    Lent(Vec<PublishedPort>),
     PublishFailed(PublishFailure),
     Output(ExecOutput),
     /// Limits that this host cannot enforce.

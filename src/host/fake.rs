@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Host, HostError};
 use crate::ids::{ContainerId, VolumeName};
-use crate::plan::Wait;
+use crate::plan::{Batch, Wait};
 use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
 
 /// How a call goes.
@@ -157,6 +157,14 @@ impl Host for FakeHost {
 
     async fn remove_container(&self, id: &ContainerId, _volumes: &[VolumeName]) -> Result<(), HostError> {
         self.call(format!("remove {}", self.name(id))).await
+    }
+
+    async fn watch_replicas(&self, batch: &Batch) -> Result<(), HostError> {
+        self.call(format!("watch {}", batch.service)).await
+    }
+
+    async fn hand_over(&self, from: &ContainerId, _to: &ContainerId, _grace: Duration) -> Result<(), HostError> {
+        self.call(format!("hand-over {}", self.name(from))).await
     }
 
     async fn await_condition(&self, wait: &Wait) -> Result<(), HostError> {

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::ids::{ContainerId, VolumeName};
-use crate::plan::Wait;
+use crate::plan::{Batch, Wait};
 use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
 
 /// What executes the steps of a plan.
@@ -64,6 +64,19 @@ pub trait Host: Send + Sync + 'static {
         &self,
         id: &ContainerId,
         volumes: &[VolumeName],
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Watches over replicas that an update made; fails as soon as too many of them do
+    /// ([`rollout::Watch`](crate::lifecycle::rollout::Watch) decides).
+    fn watch_replicas(&self, batch: &Batch) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Gives one running container the published ports and the names of another, without closing a
+    /// port, and waits until the connections of that one have ended, at most for `grace`.
+    fn hand_over(
+        &self,
+        from: &ContainerId,
+        to: &ContainerId,
+        grace: Duration,
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Waits until the condition holds for all containers, and fails as soon as it cannot hold

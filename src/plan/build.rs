@@ -36,8 +36,8 @@ impl Builder {
     }
 
     /// Returns the steps numbered from 1, each after all that it waits for, otherwise in the
-    /// order in which they were added.
-    pub(super) fn finish(mut self) -> Vec<Step> {
+    /// order in which they were added; `None` when they wait for each other in a circle.
+    pub(super) fn finish(mut self) -> Option<Vec<Step>> {
         let count = self.drafts.len();
         let mut dependents: Vec<Vec<Draft>> = vec![Vec::new(); count];
         let mut missing = vec![0usize; count];
@@ -66,20 +66,23 @@ impl Builder {
                 }
             }
         }
-        debug_assert_eq!(order.len(), count, "the planner made a circle of steps");
+        if order.len() < count {
+            return None;
+        }
         let mut drafts: Vec<_> = self.drafts.into_iter().map(Some).collect();
         let numbers = |list: &[Draft]| {
             let mut ids: Vec<_> = list.iter().map(|before| number[*before]).collect();
             ids.sort_unstable();
             ids
         };
-        order
+        let steps = order
             .iter()
             .filter_map(|&step| {
                 let (op, cause) = drafts[step].take()?;
                 let (after, follows) = (numbers(&self.after[step]), numbers(&self.follows[step]));
                 Some(Step { id: number[step], op, after, follows, cause })
             })
-            .collect()
+            .collect();
+        Some(steps)
     }
 }

@@ -42,6 +42,8 @@ fn subject(op: &Op) -> (&'static str, String) {
         Op::UpdateContainer { target, .. } => ("update", target.id.to_string()),
         Op::StartContainer(target) => ("start", target.id.to_string()),
         Op::AwaitCondition(wait) => ("await", format!("{}{:?}{}", wait.service, wait.condition, wait.required)),
+        Op::WatchReplicas(batch) => ("watch", format!("{}{}", batch.service, batch.containers.len())),
+        Op::HandOver { from, .. } => ("hand-over", from.id.to_string()),
         Op::StopContainer { target, .. } => ("stop", target.id.to_string()),
         Op::KillContainer { target, .. } => ("kill", target.id.to_string()),
         Op::RemoveContainer { target, .. } => ("remove", target.id.to_string()),
@@ -131,7 +133,10 @@ fn order(plan: &Plan, observed: &Observed, problems: &mut Vec<String>) {
                     }
                 }
                 if let Some(replaced) = replaces {
-                    must(of("remove", replaced.as_str()), Some(step));
+                    match of("hand-over", replaced.as_str()) {
+                        Some(hand_over) => must(of("start", spec.id.as_str()), Some(hand_over)),
+                        None => must(of("remove", replaced.as_str()), Some(step)),
+                    }
                 }
                 if let Some(owner) = &spec.network_of {
                     must(of("create", owner.as_str()), Some(step));
@@ -143,6 +148,7 @@ fn order(plan: &Plan, observed: &Observed, problems: &mut Vec<String>) {
                     must(of("ensure-network", endpoint.network.as_str()), Some(step));
                 }
             }
+            Op::HandOver { from, .. } => must(Some(step), of("stop", from.id.as_str())),
             Op::StartContainer(target) => {
                 must(of("update", target.id.as_str()), Some(step));
                 must(of("create", target.id.as_str()), Some(step));
@@ -171,7 +177,16 @@ fn unique(plan: &Plan, observed: &Observed, problems: &mut Vec<String>) {
             _ => None,
         })
         .collect();
-    let stay = observed.containers.iter().map(|c| &c.spec).filter(|spec| !removed.contains(&spec.id));
+    let handed: HashSet<&ContainerId> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.op {
+            Op::HandOver { from, .. } => Some(&from.id),
+            _ => None,
+        })
+        .collect();
+    let stays = |spec: &&crate::spec::ContainerSpec| !removed.contains(&spec.id) || handed.contains(&spec.id);
+    let stay = observed.containers.iter().map(|c| &c.spec).filter(stays);
     let stay = stay.map(|spec| changed.get(&spec.id).copied().unwrap_or(spec));
     let made = plan.steps.iter().filter_map(|step| match &step.op {
         Op::CreateContainer { spec, .. } => Some(spec.as_ref()),

@@ -62,6 +62,16 @@ impl fmt::Display for Op {
                 let optional = if wait.required { "" } else { " if-possible" };
                 write!(f, "{} await {}{optional}", wait.service, condition_word(wait.condition))
             }
+            Self::WatchReplicas(batch) => {
+                let names: Vec<_> = batch.containers.iter().map(|(_, name)| name.as_str()).collect();
+                write!(f, "{} watch {}", batch.service, names.join(" "))?;
+                let times = [("monitor", batch.monitor), ("delay", batch.delay)];
+                for (word, time) in times.into_iter().filter(|(_, time)| !time.is_zero()) {
+                    write!(f, " {word} {time:?}")?;
+                }
+                if batch.tolerated > 0 { write!(f, " tolerates {}", batch.tolerated) } else { Ok(()) }
+            }
+            Self::HandOver { from, to, .. } => write!(f, "{from} hand-over to {}", to.number),
             Self::StopContainer { target, .. } => write!(f, "{target} stop-container"),
             Self::KillContainer { target, signal } => write!(f, "{target} kill-container {signal}"),
             Self::RemoveContainer { target, volumes } if volumes.is_empty() => write!(f, "{target} remove-container"),
@@ -92,6 +102,7 @@ impl fmt::Display for Cause {
             Self::NeededBy(service) => write!(f, "needed by {service}"),
             Self::Requested(word) => write!(f, "{word}"),
             Self::Waited => write!(f, "--wait"),
+            Self::Updated => write!(f, "update"),
         }
     }
 }
@@ -120,6 +131,9 @@ impl fmt::Display for Note {
             }
             Self::DriverIgnored { kind, name, driver } => {
                 write!(f, "{kind} {name} asks for driver {driver}; the local one is used")
+            }
+            Self::StopsFirst { service, why } => {
+                write!(f, "the old containers of {service} stop before the new ones start: {why}")
             }
             Self::NothingToDo(what) => write!(f, "{what}"),
         }

@@ -11,7 +11,10 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed) {
                 observed.networks.push(ObservedNetwork { spec: spec.as_ref().clone(), alive: true });
             }
             Op::RemoveNetwork(spec) => observed.networks.retain(|network| network.spec.name != spec.name),
-            Op::RemoveLinks { .. } | Op::AwaitCondition(_) => {}
+            Op::RemoveLinks { .. } | Op::AwaitCondition(_) | Op::WatchReplicas(_) => {}
+            Op::HandOver { from, to, .. } => {
+                assert!(find(observed, from.id.as_str()).is_up() && find(observed, to.id.as_str()).is_up());
+            }
             Op::EnsureVolume(spec) => observed.volumes.push(spec.as_ref().clone()),
             Op::RemoveVolume(name) => observed.volumes.retain(|volume| volume.name != *name),
             Op::CreateContainer { spec, .. } => observed.containers.push(ObservedContainer {

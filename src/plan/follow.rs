@@ -43,7 +43,7 @@ pub fn plan_follow(project: &ProjectName, observed: &Observed, runs: &HashMap<Co
     let mut b = Builder::default();
     let stops = stop_all(&mut b, &containers, None, first);
     start_all(&mut b, &restarted, &stops, &own, false);
-    plan.steps = b.finish();
+    plan.steps = b.finish().unwrap_or_default();
     plan
 }
 

@@ -91,6 +91,18 @@ pub enum Op {
     StartContainer(Target),
     /// Wait for containers of a service.
     AwaitCondition(Wait),
+    /// Watch over replicas that an update made; fails when too many of them do.
+    WatchReplicas(Batch),
+    /// Let one container take the published ports and the names of another that is about to stop,
+    /// and let the connections of that one end.
+    HandOver {
+        /// Who has them.
+        from: Target,
+        /// Who gets them.
+        to: Target,
+        /// How long its connections may take to end.
+        grace: Duration,
+    },
     /// Signal, grace, SIGKILL.
     StopContainer {
         /// Which.
@@ -127,6 +139,21 @@ pub struct Wait {
     pub condition: Condition,
     /// When false, a failure is a warning and dependents go on.
     pub required: bool,
+}
+
+/// Replicas of a service that an update has made so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The service.
+    pub service: ServiceName,
+    /// The new containers.
+    pub containers: Vec<(ContainerId, String)>,
+    /// How long they must do well, from their start.
+    pub monitor: Duration,
+    /// Time before the next ones are replaced.
+    pub delay: Duration,
+    /// So many may fail.
+    pub tolerated: u32,
 }
 
 /// Why a step exists.
@@ -166,6 +193,8 @@ pub enum Cause {
     Requested(&'static str),
     /// The command waits for it (`--wait`).
     Waited,
+    /// It is part of an update that goes batch by batch.
+    Updated,
 }
 
 /// Something the user should know that is no error.
@@ -213,6 +242,13 @@ pub enum Note {
         name: String,
         /// The driver.
         driver: String,
+    },
+    /// The file says start-first, which cannot be.
+    StopsFirst {
+        /// The service.
+        service: ServiceName,
+        /// Why.
+        why: &'static str,
     },
     /// There is nothing to act on.
     NothingToDo(&'static str),

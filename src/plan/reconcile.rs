@@ -6,6 +6,7 @@
 mod diverge;
 mod in_place;
 mod limits;
+mod rolling;
 mod steps;
 
 use std::cell::OnceCell;
@@ -14,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use self::diverge::Fate;
 use self::in_place::Amended;
+use self::rolling::Update;
 use super::addresses;
 use super::build::{Builder, Draft};
 use super::desired::{self, ImageInfo, Replica};
@@ -29,9 +31,15 @@ use crate::spec::{ContainerSpec, Endpoint, MountKind, PublishedPort, VolumeSpec}
 
 /// Returns the steps that make the project what its files say.
 pub fn plan_up(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
-    let mut up = match Up::new(inputs, observed) {
+    // Batches that wait for each other in a circle (two services swap addresses, say) are none.
+    attempt(inputs, observed, true).or_else(|| attempt(inputs, observed, false)).unwrap_or_default()
+}
+
+/// Returns the plan; `None` when its steps wait for each other in a circle.
+fn attempt(inputs: &Inputs<'_>, observed: &Observed, rolling: bool) -> Option<Plan> {
+    let mut up = match Up::new(inputs, observed, rolling) {
         Ok(up) => up,
-        Err(errors) => return Plan { errors, ..Plan::default() },
+        Err(errors) => return Some(Plan { errors, ..Plan::default() }),
     };
     up.decide_networks();
     up.decide_fates();
@@ -41,10 +49,10 @@ pub fn plan_up(inputs: &Inputs<'_>, observed: &Observed) -> Plan {
     let specs = up.specs();
     up.check_ports(&specs);
     up.check_bridges();
-    if up.plan.errors.is_empty() {
-        up.steps(specs);
+    if up.plan.errors.is_empty() && !up.steps(specs) {
+        return None;
     }
-    up.plan
+    Some(up.plan)
 }
 
 /// A service that takes part.
@@ -55,6 +63,8 @@ struct Unit<'a> {
     config_hash: String,
     shape: OnceCell<String>,
     slots: Vec<Slot<'a>>,
+    /// How its replicas are replaced, where some are.
+    update: Option<Update>,
     /// Containers that go: there are too many.
     excess: Vec<&'a ObservedContainer>,
 }
@@ -78,6 +88,11 @@ struct Slot<'a> {
     /// Why `current` is stopped and started though it is kept.
     restart: Option<Cause>,
     id: ContainerId,
+    /// Goes once this one has taken over: `current` where the new one starts first, else one that
+    /// an earlier update left.
+    outgoing: Option<&'a ObservedContainer>,
+    /// Which of the batches it is replaced in.
+    batch: Option<usize>,
     /// Static addresses by network key are taken from these containers, which go first.
     waits_for: Vec<ContainerId>,
 }
@@ -112,11 +127,13 @@ struct Up<'a> {
     volumes: BTreeMap<VolumeName, VolumeSpec>,
     /// Containers that are changed in place, by unit and slot.
     amended: BTreeMap<(usize, usize), Amended>,
+    /// Replicas may be replaced by and by.
+    rolling: bool,
     plan: Plan,
 }
 
 impl<'a> Up<'a> {
-    fn new(inputs: &'a Inputs<'a>, observed: &'a Observed) -> Result<Self, Vec<PlanError>> {
+    fn new(inputs: &'a Inputs<'a>, observed: &'a Observed, rolling: bool) -> Result<Self, Vec<PlanError>> {
         let project = inputs.project;
         let graph = Graph::build(project, &Spans::new())
             .map_err(|problems| problems.into_iter().map(|p| PlanError::Dependencies(p.message)).collect::<Vec<_>>())?;
@@ -141,7 +158,7 @@ impl<'a> Up<'a> {
             let replicas = existing.remove(name.as_str()).unwrap_or_default();
             let config_hash = hash::service(service);
             let (shape, slots) = (OnceCell::new(), Vec::new());
-            let unit = Unit { name, service, image, config_hash, shape, slots, excess: replicas };
+            let unit = Unit { name, service, image, config_hash, shape, slots, update: None, excess: replicas };
             if image.is_none() && wanted(inputs, &unit) > 0 {
                 let image = service.image.clone().unwrap_or_default();
                 plan.errors.push(PlanError::ImageMissing { service: name.clone(), image });
@@ -157,7 +174,7 @@ impl<'a> Up<'a> {
         let orphans = if inputs.remove_orphans { orphans } else { Vec::new() };
         let by_name = units.iter().enumerate().map(|(i, unit)| (unit.name, i)).collect();
         let (nets, volumes, amended) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { inputs, observed, units, by_name, orphans, nets, volumes, amended, plan })
+        Ok(Self { inputs, observed, units, by_name, orphans, nets, volumes, amended, rolling, plan })
     }
 
     fn decide_networks(&mut self) {
@@ -183,12 +200,24 @@ impl<'a> Up<'a> {
                 .collect();
             // Of too many, the outdated go first, then the highest numbers (spec row `life-scale`).
             existing.sort_by_key(|(fate, container)| (matches!(fate, Fate::Replace(_)), container.number()));
-            let highest = existing.iter().map(|(_, container)| container.number()).max().unwrap_or(0);
+            let mut taken: HashSet<u32> = existing.iter().map(|(_, container)| container.number()).collect();
+            let highest = taken.iter().copied().max().unwrap_or(0);
+            let first = self.rolling
+                && existing.iter().any(|(fate, _)| matches!(fate, Fate::Replace(_)))
+                && Self::starts_first(inputs, nets, unit, &mut self.plan);
             unit.excess = existing.split_off(existing.len().min(wanted)).into_iter().map(|(_, c)| c).collect();
             unit.excess.sort_by_key(|container| std::cmp::Reverse(container.number()));
             existing.sort_by_key(|(_, container)| container.number());
             for (fate, container) in existing {
-                let mut slot = slot(inputs, unit, container.number().max(1), Some(container));
+                // Both are there for a while: the new one has the lowest number that is free.
+                let goes_later =
+                    matches!(&fate, Fate::Replace(cause) if first && *cause != Cause::Incomplete && container.is_up());
+                let number = match goes_later {
+                    true => (1..).find(|number| taken.insert(*number)).unwrap_or(highest + 1),
+                    false => container.number().max(1),
+                };
+                let mut slot = slot(inputs, unit, number, Some(container));
+                slot.outgoing = slot.current.filter(|_| goes_later);
                 match fate {
                     Fate::Replace(cause) => slot.remake(cause, inputs.seed),
                     Fate::Change(cause) => {
@@ -199,10 +228,14 @@ impl<'a> Up<'a> {
                 }
                 unit.slots.push(slot);
             }
-            for number in (highest + 1..).take(wanted - unit.slots.len()) {
+            let missing = wanted - unit.slots.len();
+            for number in (highest + 1..).filter(|number| !taken.contains(number)).take(missing) {
                 let mut slot = slot(inputs, unit, number, None);
                 slot.remake(Cause::Missing, inputs.seed);
                 unit.slots.push(slot);
+            }
+            if self.rolling && inputs.start {
+                Self::resume(unit);
             }
         }
         self.decide_names();
@@ -496,6 +529,7 @@ impl<'a> Up<'a> {
                 .current
                 .and_then(|current| current.spec.endpoints.iter().find(|e| e.network == net.spec.name))
                 .map(|endpoint| endpoint.address)
+                .filter(|_| slot.make.is_none() || slot.outgoing.is_none())
                 .filter(|address| net.replaced.is_none() || net.pool.holder(*address).is_none());
             let old = slot.current.map(|current| current.spec.id.as_str());
             let new = slot.id.as_str();
@@ -560,7 +594,13 @@ impl<'a> Up<'a> {
         let replaced =
             self.units.iter().flat_map(|u| &u.slots).filter(|s| s.make.is_some()).filter_map(|slot| slot.current);
         let excess = self.units.iter().flat_map(|unit| unit.excess.iter().copied());
-        replaced.chain(excess).chain(self.orphans.iter().copied()).map(|container| &container.spec.id).collect()
+        let outgoing = self.units.iter().flat_map(|unit| &unit.slots).filter_map(|slot| slot.outgoing);
+        replaced
+            .chain(excess)
+            .chain(outgoing)
+            .chain(self.orphans.iter().copied())
+            .map(|container| &container.spec.id)
+            .collect()
     }
 }
 
@@ -595,7 +635,18 @@ fn slot<'a>(inputs: &Inputs<'_>, unit: &Unit<'_>, number: u32, current: Option<&
         Some(current) => current.spec.id.clone(),
         None => hash::id(inputs.seed, &["container", &name, ""]),
     };
-    Slot { number, name, current, make: None, change: None, restart: None, id, waits_for: Vec::new() }
+    Slot {
+        number,
+        name,
+        current,
+        make: None,
+        change: None,
+        restart: None,
+        id,
+        outgoing: None,
+        batch: None,
+        waits_for: Vec::new(),
+    }
 }
 
 /// Returns target and name of the container's anonymous volumes.

@@ -152,7 +152,7 @@ pub fn plan_down(down: &Down<'_>, observed: &Observed) -> Plan {
             b.after(step, users.map(|user| removes[&user.spec.id]));
         }
     }
-    plan.steps = b.finish();
+    plan.steps = b.finish().unwrap_or_default();
     if plan.steps.is_empty() && plan.notes.is_empty() {
         plan.notes.push(Note::NothingToDo("No resource found to remove"));
     }
@@ -211,7 +211,7 @@ pub fn plan_services(action: Action, request: &Services<'_>, observed: &Observed
             }
         }
     }
-    plan.steps = b.finish();
+    plan.steps = b.finish().unwrap_or_default();
     plan
 }
 

@@ -24,5 +24,6 @@ mod input;
 mod lifecycle;
 mod networks;
 mod plan;
+mod rolling;
 mod volumes;
 mod watch;

@@ -85,7 +85,7 @@ attributes! {
 
     /// `deploy.update_config` and `deploy.rollback_config`.
     pub struct UpdateConfig {
-        /// Containers at a time; all when 0 or absent.
+        /// Containers at a time; all when 0, 1 when absent.
         pub parallelism: Option<u32>,
         /// Time between two batches; 0 when absent.
         #[serde(with = "duration")]

@@ -23,7 +23,7 @@ pub(super) static DEPLOY: Object = Object {
         /// When a container that ended is started again. Wins over `restart`.
         field("restart_policy", Shape::Object(&RESTART_POLICY)),
         /// How containers are replaced when the service changes.
-        field("update_config", Shape::Object(&UPDATE_CONFIG)).unused(ONE_HOST),
+        field("update_config", Shape::Object(&UPDATE_CONFIG)),
         /// How containers are replaced when an update is taken back.
         field("rollback_config", Shape::Object(&UPDATE_CONFIG)).unused(ONE_HOST),
         /// Which machines may run the service.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -19,6 +20,7 @@ use crate::engine::logs::{Stream, Writer};
 use crate::engine::now_ns;
 use crate::engine::protocol::{Bound, ExitStatus, FromShim, PublishFailure, ShimStatus, Started, Upstream};
 use crate::engine::wire::{self, Frame, Kind, Sender};
+use crate::net::publish::Lent;
 use crate::spec::{PublishedPort, Resources};
 use crate::sys::process::{self as sys, CloneFlags, Fork};
 use crate::sys::watch::watch;
@@ -98,10 +100,34 @@ impl Container {
         self.attached.borrow_mut().push(session);
     }
 
-    pub(super) fn publish(&self, ports: &[PublishedPort], upstream: Upstream) -> Result<Vec<Bound>, PublishFailure> {
-        let bound = self.ports.borrow_mut().publish(ports, upstream, self.setup.transparent, self.router.as_ref())?;
+    pub(super) fn publish(
+        &self,
+        ports: &[PublishedPort],
+        upstream: Upstream,
+        lent: Vec<Lent>,
+    ) -> Result<Vec<Bound>, PublishFailure> {
+        let (transparent, router) = (self.setup.transparent, self.router.as_ref());
+        let bound = self.ports.borrow_mut().publish(ports, upstream, transparent, router, lent)?;
         self.state.borrow_mut().status.bound.clone_from(&bound);
+        // One that stood by runs already.
+        if self.process().is_some() {
+            self.ports.borrow_mut().set_running(true);
+        }
         Ok(bound)
+    }
+
+    pub(super) fn lend(&self) -> std::io::Result<Vec<Lent>> {
+        self.ports.borrow().lend()
+    }
+
+    /// Accepts nothing more; returns when the last connection has ended, or after so long.
+    pub(super) async fn retire(&self, within: Duration) {
+        self.state.borrow_mut().status.bound.clear();
+        let retired = self.ports.borrow_mut().retire();
+        if let Some(publisher) = retired {
+            // Whoever takes longer is cut off with the container.
+            let _ = tokio::time::timeout(within, publisher.drained()).await;
+        }
     }
 
     /// Changes its limits, now and for its next starts; returns warnings about those that this host

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use crate::engine::protocol::{Bound, PublishFailure, Upstream};
-use crate::net::publish::{self, PublishError, Publisher};
+use crate::net::publish::{self, Lent, PublishError, Publisher};
 use crate::spec::PublishedPort;
 
 /// The host's sockets, served by a task of the shim until it ends.
@@ -18,19 +18,20 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Binds all ports or none.
+    /// Binds all ports or none; those that another shim lends are gone on with.
     pub(super) fn publish(
         &mut self,
         ports: &[PublishedPort],
         upstream: Upstream,
         transparent: bool,
         router: Option<&OwnedFd>,
+        lent: Vec<Lent>,
     ) -> Result<Vec<Bound>, PublishFailure> {
         let other = |why: &str| PublishFailure { address: "ports".to_owned(), why: why.to_owned(), errno: 0 };
         let router = router.ok_or_else(|| other("the container is on no network"))?;
         let address = upstream.v4.ok_or_else(|| other("the container has no address"))?;
         let router_ns = router.try_clone().map_err(|err| other(&err.to_string()))?;
-        let publisher = Publisher::bind(ports).map_err(|err| failure(&err))?;
+        let publisher = Publisher::bind_on(ports, lent).map_err(|err| failure(&err))?;
         publisher.set_running(false);
         let bound = publisher.bound().into_iter().map(|bound| Bound {
             host_ip: bound.address.ip(),
@@ -42,6 +43,19 @@ impl Ports {
         self.publisher = Some(Rc::new(publisher));
         self.upstream = Some(publish::Upstream { router_ns, address, address6: upstream.v6, transparent });
         Ok(bound)
+    }
+
+    /// Returns the sockets for another shim.
+    pub(super) fn lend(&self) -> std::io::Result<Vec<Lent>> {
+        self.publisher.as_ref().map_or_else(|| Ok(Vec::new()), |publisher| publisher.lend())
+    }
+
+    /// Accepts nothing more; returns what to wait with for the connections that are open.
+    pub(super) fn retire(&mut self) -> Option<Rc<Publisher>> {
+        // One that never served has no connections.
+        let publisher = self.publisher.take().filter(|_| self.upstream.take().is_none())?;
+        publisher.retire();
+        Some(publisher)
     }
 
     /// Tells whether the container's process runs: while it does not, clients wait.

@@ -16,6 +16,7 @@ use super::output::Process;
 use super::{Setup, session};
 use crate::engine::protocol::{FromShim, Hello, Operation, Reply, ToShim};
 use crate::engine::wire::{self, Frame, Receiver, Sender};
+use crate::net::publish::Lent;
 use crate::sys::process as sys;
 
 /// Runs the shim with its listening socket and its connection to the daemon that started it.
@@ -100,12 +101,16 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
         match frame.message() {
             Ok(ToShim::Goodbye) => orderly = true,
             Ok(ToShim::Request { id, op }) => {
+                let fds = frame.fds;
                 let (container, sender, stream) = (Rc::clone(&container), sender.clone(), Arc::clone(&stream));
                 tokio::task::spawn_local(async move {
                     let shutdown = matches!(op, Operation::Shutdown);
-                    let reply = answer(&container, op).await;
+                    let (reply, fds) = match op {
+                        Operation::Lend => lend(&container),
+                        op => (answer(&container, op, fds).await, Vec::new()),
+                    };
                     // A daemon that left does not miss the answer.
-                    let _ = sender.control(&FromShim::Reply { id, reply }).await;
+                    let _ = sender.send(Frame::control(&FromShim::Reply { id, reply }, fds)).await;
                     if shutdown {
                         sender.flushed().await;
                         // Nothing of the container is left but its mounts, which may take the
@@ -129,17 +134,36 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
     }
 }
 
-async fn answer(container: &Rc<Container>, op: Operation) -> Reply {
+/// Answers with the sockets of the published ports.
+fn lend(container: &Container) -> (Reply, Vec<OwnedFd>) {
+    match container.lend() {
+        Ok(lent) => {
+            let (ports, fds) = lent.into_iter().map(|lent| (lent.port, lent.fd)).unzip();
+            (Reply::Lent(ports), fds)
+        }
+        Err(err) => (Reply::Refused(err.to_string()), Vec::new()),
+    }
+}
+
+async fn answer(container: &Rc<Container>, op: Operation, fds: Vec<OwnedFd>) -> Reply {
     match op {
         Operation::Start => match container.start().await {
             Ok(started) => Reply::Started(started),
             Err(failure) => Reply::StartFailed(failure),
         },
         Operation::Signal(number) => signal(container, number),
-        Operation::Publish { ports, upstream } => match container.publish(&ports, upstream) {
-            Ok(bound) => Reply::Bound(bound),
-            Err(failure) => Reply::PublishFailed(failure),
-        },
+        Operation::Publish { ports, upstream, lent } => {
+            let lent = lent.into_iter().zip(fds).map(|(port, fd)| Lent { port, fd }).collect();
+            match container.publish(&ports, upstream, lent) {
+                Ok(bound) => Reply::Bound(bound),
+                Err(failure) => Reply::PublishFailed(failure),
+            }
+        }
+        Operation::Lend => lend(container).0,
+        Operation::Retire { within_ms } => {
+            container.retire(Duration::from_millis(within_ms)).await;
+            Reply::Done
+        }
         Operation::Probe(probe) => match session::probe(Rc::clone(container), probe).await {
             Ok(output) => Reply::Output(output),
             Err(failure) => Reply::StartFailed(failure),

@@ -125,6 +125,23 @@ pub(super) fn open(port: &PublishedPort) -> Result<Vec<Listening>, PublishError>
     open_for(port, Purpose::Serve)
 }
 
+/// Takes the sockets of a port out of what another publisher lends; empty when it has none.
+pub(super) fn adopt(port: &PublishedPort, lent: &mut Vec<super::Lent>) -> Vec<Listening> {
+    let fits = |other: &PublishedPort| {
+        let place = |p: &PublishedPort| (p.host_ip, p.host_port, p.protocol);
+        other == port || (port.host_port.start != 0 && place(other) == place(port))
+    };
+    let Some(from) = lent.iter().map(|l| l.port.clone()).find(fits) else { return Vec::new() };
+    let (own, rest): (Vec<_>, Vec<_>) = std::mem::take(lent).into_iter().partition(|l| l.port == from);
+    *lent = rest;
+    let socket = |lent: super::Lent| {
+        let fd = Socket::from(lent.fd);
+        let address = fd.local_addr().ok()?.as_socket()?;
+        Some(Listening { port: port.clone(), address, fd })
+    };
+    own.into_iter().filter_map(socket).collect()
+}
+
 /// Tells whether [`open`] would succeed.
 pub(super) fn check(port: &PublishedPort) -> Result<(), PublishError> {
     if port.host_port.start == 0 { Ok(()) } else { open_for(port, Purpose::Look).map(drop) }

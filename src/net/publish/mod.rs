@@ -40,6 +40,19 @@ pub struct Publisher {
     sockets: Vec<Listening>,
     /// Since when the container's process runs; `None` while it does not.
     running: watch::Sender<Option<Instant>>,
+    /// Turns false when another one has taken the sockets over.
+    accepting: watch::Sender<bool>,
+    /// One permit a connection.
+    connections: Arc<Semaphore>,
+}
+
+/// A socket of another publisher, to go on with.
+#[derive(Debug)]
+pub struct Lent {
+    /// What it was opened for.
+    pub port: PublishedPort,
+    /// The socket itself: what waits in it to be accepted stays there.
+    pub fd: OwnedFd,
 }
 
 /// A port and the address it was bound to.
@@ -70,11 +83,41 @@ impl Publisher {
     ///
     /// Without a host address a port is open on all addresses, IPv4 and IPv6, with the same number.
     pub fn bind(ports: &[PublishedPort]) -> Result<Publisher, PublishError> {
+        Self::bind_on(ports, Vec::new())
+    }
+
+    /// As [`Publisher::bind`]; ports that another publisher has open go on with its sockets.
+    pub fn bind_on(ports: &[PublishedPort], mut lent: Vec<Lent>) -> Result<Publisher, PublishError> {
         let mut sockets = Vec::new();
         for port in ports {
-            sockets.extend(bind::open(port)?);
+            match bind::adopt(port, &mut lent) {
+                adopted if adopted.is_empty() => sockets.extend(bind::open(port)?),
+                adopted => sockets.extend(adopted),
+            }
         }
-        Ok(Self { sockets, running: watch::Sender::new(Some(Instant::now())) })
+        Ok(Self {
+            sockets,
+            running: watch::Sender::new(Some(Instant::now())),
+            accepting: watch::Sender::new(true),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        })
+    }
+
+    /// Returns the sockets for another publisher, in the order of [`Publisher::bound`].
+    pub fn lend(&self) -> io::Result<Vec<Lent>> {
+        let lend = |socket: &Listening| Ok(Lent { port: socket.port.clone(), fd: socket.fd.try_clone()?.into() });
+        self.sockets.iter().map(lend).collect()
+    }
+
+    /// Takes no more connections and datagrams; those that are open go on.
+    pub fn retire(&self) {
+        self.accepting.send_replace(false);
+    }
+
+    /// Returns once no connection is open, after [`Publisher::retire`].
+    pub async fn drained(&self) {
+        // Never closed.
+        let _all = self.connections.acquire_many(CONNECTIONS as u32).await;
     }
 
     /// Tells whether a port could be opened now; opens nothing that a client could reach.
@@ -101,7 +144,6 @@ impl Publisher {
     pub async fn serve(&self, upstream: Upstream) -> io::Result<()> {
         raise_file_limit();
         let upstream = Arc::new(upstream::Upstreams::new(upstream)?);
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
         let mut tasks = JoinSet::new();
         for socket in &self.sockets {
             let upstream = Arc::clone(&upstream);
@@ -109,16 +151,27 @@ impl Publisher {
             match socket.port.protocol {
                 Protocol::Tcp => {
                     let listener = tokio::net::TcpListener::from_std(socket.fd.try_clone()?.into())?;
-                    let (connections, running) = (Arc::clone(&connections), self.running.subscribe());
-                    tasks.spawn(tcp::serve(listener, upstream, port, connections, running));
+                    let watched = tcp::Watched {
+                        connections: Arc::clone(&self.connections),
+                        running: self.running.subscribe(),
+                        accepting: self.accepting.subscribe(),
+                    };
+                    tasks.spawn(tcp::serve(listener, upstream, port, watched));
                 }
                 Protocol::Udp => {
                     let listener = tokio::net::UdpSocket::from_std(socket.fd.try_clone()?.into())?;
-                    tasks.spawn(udp::serve(listener, socket.address, upstream, port));
+                    let (address, mut accepting) = (socket.address, self.accepting.subscribe());
+                    tasks.spawn(async move {
+                        tokio::select! {
+                            () = udp::serve(listener, address, upstream, port) => {}
+                            // Who has the socket now makes sessions of its own.
+                            _ = accepting.wait_for(|accepting| !accepting) => {}
+                        }
+                    });
                 }
             }
         }
-        // Each task serves for ever; one that ends has panicked, and the others go on.
+        // Each task serves until it is retired; one that panicked has ended, and the others go on.
         while tasks.join_next().await.is_some() {}
         std::future::pending().await
     }

@@ -23,20 +23,29 @@ const RETRY: Duration = Duration::from_millis(20);
 /// What one splice moves at most: a pipe's size.
 const CHUNK: usize = 64 * 1024;
 
-/// Serves one listening socket for ever.
-pub(super) async fn serve(
-    listener: TcpListener,
-    upstream: Arc<Upstreams>,
-    port: u16,
-    connections: Arc<Semaphore>,
-    running: watch::Receiver<Option<Instant>>,
-) {
+/// What a serving task goes by.
+pub(super) struct Watched {
+    pub(super) connections: Arc<Semaphore>,
+    pub(super) running: watch::Receiver<Option<Instant>>,
+    /// Turns false once.
+    pub(super) accepting: watch::Receiver<bool>,
+}
+
+/// Serves one listening socket until it shall accept no more and the last connection has ended.
+pub(super) async fn serve(listener: TcpListener, upstream: Arc<Upstreams>, port: u16, watched: Watched) {
+    let Watched { connections, running, mut accepting } = watched;
     let mut open = JoinSet::new();
     loop {
         // Never closed.
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         while open.try_join_next().is_some() {}
-        let (client, from) = match listener.accept().await {
+        let accepted = tokio::select! {
+            // Both are cancel-safe: a level, and what is not accepted stays in the queue.
+            biased;
+            _ = accepting.wait_for(|accepting| !accepting) => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (client, from) = match accepted {
             Ok(accepted) => accepted,
             Err(err) => {
                 // Out of descriptors, say. The client stays in the queue.
@@ -55,6 +64,9 @@ pub(super) async fn serve(
             drop(permit);
         });
     }
+    // Whoever has the socket too takes what waits in it.
+    drop(listener);
+    while open.join_next().await.is_some() {}
 }
 
 async fn pass(

@@ -3,10 +3,18 @@
 use super::*;
 
 impl Up<'_> {
-    /// Writes the steps into the plan.
-    pub(super) fn steps(&mut self, mut specs: HashMap<(usize, usize), ContainerSpec>) {
+    /// Writes the steps into the plan; `false` when they wait for each other in a circle.
+    pub(super) fn steps(&mut self, mut specs: HashMap<(usize, usize), ContainerSpec>) -> bool {
         let mut b = Builder::default();
-        let removed = self.removals(&mut b, &specs);
+        if self.rolling {
+            self.deal();
+        }
+        let mut first = HashMap::new();
+        let stays = self.units.iter().flat_map(|unit| &unit.slots).filter(|slot| slot.make.is_none());
+        let stays = stays.filter_map(|slot| slot.current).map(|current| &current.spec);
+        let kept: HashSet<VolumeName> =
+            specs.values().chain(stays).flat_map(anonymous_volumes).map(|(_, name)| name.clone()).collect();
+        let removed = self.removals(&mut b, &specs, &mut first);
         let networks = self.networks(&mut b, &removed);
         let volumes: HashMap<VolumeName, Draft> = std::mem::take(&mut self.volumes)
             .into_iter()
@@ -31,14 +39,28 @@ impl Up<'_> {
         }
         let amended = self.amendments(&mut b, &networks, &removed);
         if self.inputs.start {
-            self.starts(&mut b, &created, &amended, &networks, &removed);
+            let started = self.starts(&mut b, &created, &amended, &networks, &removed);
+            for unit in &self.units {
+                rolling::batches(&mut b, unit, self.inputs.timeout, &kept, &first, &started);
+            }
+            if !self.plan.errors.is_empty() {
+                b = Builder::default();
+            }
         }
-        self.plan.steps = b.finish();
+        let Some(steps) = b.finish() else { return false };
+        self.plan.steps = steps;
+        true
     }
 
     /// Adds what stops and removes containers; returns the last step of each that goes, or is
     /// stopped to be started again.
-    fn removals(&self, b: &mut Builder, specs: &HashMap<(usize, usize), ContainerSpec>) -> HashMap<ContainerId, Draft> {
+    /// `first` gets the first step of each that is replaced.
+    fn removals(
+        &self,
+        b: &mut Builder,
+        specs: &HashMap<(usize, usize), ContainerSpec>,
+        first: &mut HashMap<ContainerId, Draft>,
+    ) -> HashMap<ContainerId, Draft> {
         let mut last = HashMap::new();
         for orphan in &self.orphans {
             last.insert(orphan.spec.id.clone(), self.remove(b, orphan, Vec::new(), &Cause::Orphan).1);
@@ -46,14 +68,17 @@ impl Up<'_> {
         // Stops of dependents, by what they depend on: dependents stop first.
         let mut dependents: HashMap<&ServiceName, Vec<Draft>> = HashMap::new();
         for (u, unit) in self.units.iter().enumerate().rev() {
-            let mut own = Vec::new();
+            let (mut own, mut later) = (Vec::new(), Vec::new());
             for container in &unit.excess {
                 let (stop, remove) = self.remove(b, container, Vec::new(), &Cause::ScaledDown);
                 own.extend(stop);
                 last.insert(container.spec.id.clone(), remove);
             }
             for (s, slot) in unit.slots.iter().enumerate() {
-                let Some(current) = slot.current else { continue };
+                // One that goes last is taken care of with its batch.
+                let Some(current) = slot.current.filter(|_| slot.outgoing.is_none() || slot.make.is_none()) else {
+                    continue;
+                };
                 if let Some(cause) = &slot.make {
                     let kept: HashSet<&VolumeName> = specs
                         .get(&(u, s))
@@ -62,7 +87,13 @@ impl Up<'_> {
                     let volumes =
                         anonymous_volumes(&current.spec).map(|(_, name)| name).filter(|name| !kept.contains(name));
                     let (stop, remove) = self.remove(b, current, volumes.cloned().collect(), cause);
-                    own.extend(stop);
+                    first.insert(current.spec.id.clone(), stop.unwrap_or(remove));
+                    // What it depends on stops without waiting for later batches, which wait for its start.
+                    if slot.batch.is_none_or(|batch| batch == 0) {
+                        own.extend(stop)
+                    } else {
+                        later.extend(stop)
+                    }
                     last.insert(current.spec.id.clone(), remove);
                 } else if let Some(cause) = &slot.restart {
                     let stop = self.stop(b, current, cause);
@@ -70,7 +101,7 @@ impl Up<'_> {
                     last.insert(current.spec.id.clone(), stop);
                 }
             }
-            for &step in &own {
+            for &step in own.iter().chain(&later) {
                 b.follows(step, dependents.get(unit.name).into_iter().flatten().copied());
             }
             if !own.is_empty() {
@@ -152,7 +183,7 @@ impl Up<'_> {
         amended: &HashMap<ContainerId, Draft>,
         networks: &HashMap<String, Draft>,
         stopped: &HashMap<ContainerId, Draft>,
-    ) {
+    ) -> HashMap<ContainerId, Draft> {
         let mut conditions = Conditions::default();
         let mut started: HashMap<ContainerId, Draft> = HashMap::new();
         let mut errors = Vec::new();
@@ -217,9 +248,7 @@ impl Up<'_> {
             self.waits(b, &mut conditions);
         }
         self.plan.errors.extend(errors);
-        if !self.plan.errors.is_empty() {
-            *b = Builder::default();
-        }
+        started
     }
 
     /// Adds what `--wait` waits for: health where it is probed, the end of services that

@@ -7,6 +7,7 @@ mod in_place;
 mod networks;
 mod properties;
 mod review;
+mod rolling;
 mod services;
 mod up;
 
