@@ -26,7 +26,7 @@
 //! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `spec`, `ids`, `paths` |
 //! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `spec` (an image's configuration), `ids` |
 //! | [`volume`] | named volumes, seeding from the image | `store`, `spec`, `ids` |
-//! | [`watch`] | what follows when files change: rules, batches, loops (pure); watching and copying | `compose::model`, `ids` |
+//! | [`watch`] | what follows when files change: rules, batches, differences, loops (pure); watching folders, copying into containers | `compose::model`, `ids` |
 //! | [`spec`] | container, network and volume specifications: the plain data `plan` makes and the engine executes | `ids` |
 //! | [`store`], [`event`], [`diag`], [`ids`], [`secrecy`] | records on disk; event vocabulary; spans, diagnostics, nearest words; newtypes, image references, signal names; which values are shown as `***` | `ids` |
 //! | [`schemas`] | JSON Schemas of what is read and printed | `compose` |

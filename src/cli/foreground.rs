@@ -274,6 +274,7 @@ impl Watch {
                 Input::Log(Ok(None)) => **logs = None,
                 Input::Watching(Ok(Some(Event::Done { errors }))) => {
                     **watching = None;
+                    quiet_at = Some(Instant::now() + LAST_WORDS);
                     if !errors.is_empty() {
                         // Nothing was watched: who asked for it must see that.
                         failures = errors;
@@ -286,7 +287,10 @@ impl Watch {
                     self.printer.flush()?;
                     watching::show(&context.ui, &event);
                 }
-                Input::Watching(Ok(None)) => **watching = None,
+                Input::Watching(Ok(None)) => {
+                    **watching = None;
+                    quiet_at = Some(Instant::now() + LAST_WORDS);
+                }
                 Input::Event(Ok(Some(event))) => {
                     if let Some((service, code)) = self.take(event) {
                         quiet_at = Some(Instant::now() + LAST_WORDS);

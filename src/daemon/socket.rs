@@ -36,7 +36,8 @@ pub(super) fn race(paths: &Paths) -> io::Result<Race> {
     for folder in [&paths.root, &paths.run] {
         std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
     }
-    for name in ["base", "containers", "images", "layers", "logs", "networks", "projects", "trash", "volumes"] {
+    for name in ["base", "containers", "images", "layers", "logs", "networks", "projects", "trash", "volumes", "watch"]
+    {
         private_folder(&paths.root.join(name))?;
     }
     let path = paths.daemon_lock();

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod bpf;
+pub mod memory;
 pub mod mount;
 pub mod process;
 pub mod seccomp;

@@ -67,7 +67,12 @@ impl Tree {
         }
         changed.append(&mut gone);
         changed.extend(found.keys().cloned());
-        self.known.extend(found);
+        if found.len() > self.known.len() {
+            // One pass over both, rather than a search for each.
+            self.known.append(&mut found);
+        } else {
+            self.known.extend(found);
+        }
         changed.sort();
         changed
     }

@@ -56,8 +56,13 @@ impl Session {
             }
         }
         // Without what was just found to be a loop.
+        let many = changed.len() > 10_000;
         for reaction in self.rules.react(&changed, self.guard.muted()) {
             self.carry_out(reaction).await;
+        }
+        if many {
+            drop(changed);
+            crate::sys::memory::trim();
         }
     }
 
@@ -179,6 +184,10 @@ impl Session {
 
     /// Restarts a service; dependents that ask for it follow.
     async fn restart(&self, service: &ServiceName, causes: &[PathBuf]) {
+        if !self.daemon.is_wanted(&self.record.project, Some(service)).await {
+            // The user stopped it: what changed is there when it is started.
+            return;
+        }
         let (sink, mut events) = mpsc::unbounded_channel();
         let request = ServicesRequest { services: vec![service.clone()], ..ServicesRequest::default() };
         let project = self.record.project.clone();
@@ -265,11 +274,14 @@ impl Daemon {
         .await
     }
 
-    /// Tells whether a project has a container that the user did not stop.
-    pub(super) async fn is_wanted(&self, project: &ProjectName) -> bool {
-        let project = project.clone();
+    /// Tells whether a project, or a service of it, has a container that the user did not stop.
+    pub(super) async fn is_wanted(&self, project: &ProjectName, service: Option<&ServiceName>) -> bool {
+        let (project, service) = (project.clone(), service.cloned());
         self.read(move |state| {
-            let mut own = state.containers.values().filter(|e| label_of(&e.spec, labels::PROJECT) == project.as_str());
+            let mut own = state.containers.values().filter(|entry| {
+                label_of(&entry.spec, labels::PROJECT) == project.as_str()
+                    && service.as_ref().is_none_or(|name| label_of(&entry.spec, labels::SERVICE) == name.as_str())
+            });
             own.any(|entry| !entry.replica.is_stopped_by_user())
         })
         .await

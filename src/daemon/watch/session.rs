@@ -19,9 +19,15 @@ use crate::event::{Action, Event, Failure, Watched};
 use crate::ids::ServiceName;
 use crate::watch::debounce::{Debounce, Dirty};
 use crate::watch::disk::{self, Disk, Told, Watches};
-use crate::watch::guard::Guard;
+use crate::watch::guard::{Guard, ROUNDS};
 use crate::watch::rules::{Host as _, Rules};
 use crate::watch::tree::{Kind, Stamp, Tree};
+
+/// In the place of a rule's number: the project's own files.
+const SOURCES: usize = usize::MAX;
+
+/// With more paths than these, the memory that looking at them took is given back.
+const MANY: usize = 10_000;
 
 /// A project that is watched.
 pub(super) struct Session {
@@ -150,12 +156,16 @@ impl Session {
     pub(super) fn say(&self, service: &str, done: Watched, paths: &[PathBuf], failures: Vec<String>) {
         /// A line names so many files.
         const NAMED: usize = 5;
-        let names: Vec<String> = paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+        let names = paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+        self.tell(service, done, names, paths.len(), failures);
+    }
+
+    fn tell(&self, service: &str, done: Watched, names: Vec<String>, count: usize, failures: Vec<String>) {
         let project = &self.record.project;
         if failures.is_empty() {
-            tracing::info!(%project, service, ?done, count = paths.len(), ?names, "watch");
+            tracing::info!(%project, service, ?done, count, ?names, "watch");
         } else {
-            tracing::warn!(%project, service, ?done, count = paths.len(), ?names, ?failures, "watch");
+            tracing::warn!(%project, service, ?done, count, ?names, ?failures, "watch");
         }
         if let Some(sink) = &self.sink {
             let _ = sink.send(Event::Watch {
@@ -164,7 +174,7 @@ impl Session {
                 service: service.to_owned(),
                 done,
                 paths: names,
-                count: paths.len() as u64,
+                count: count as u64,
                 failures,
             });
         }
@@ -182,9 +192,9 @@ impl Session {
         for note in &self.rules.notes {
             self.note(note.clone());
         }
-        let files = self.tree.iter().filter(|(_, stamp)| stamp.kind != Kind::Folder).map(|(path, _)| path.to_owned());
         let services = self.services().iter().map(ToString::to_string).collect();
-        self.say("", Watched::Ready { services }, &files.collect::<Vec<_>>(), Vec::new());
+        let files = self.tree.iter().filter(|(_, stamp)| stamp.kind != Kind::Folder).count();
+        self.tell("", Watched::Ready { services }, Vec::new(), files, Vec::new());
     }
 
     /// Services that have rules.
@@ -230,16 +240,25 @@ impl Session {
             Ok(changed) => self.act(changed).await,
             Err(error) => self.say("", Watched::Lost, &[], vec![error.to_string()]),
         }
-        let reread: Vec<PathBuf> =
+        let mut reread: BTreeSet<PathBuf> =
             self.sources.iter().filter(|(path, stamp)| disk::stamp(path) != **stamp).map(|(p, _)| p.clone()).collect();
         if !reread.is_empty() {
             for path in &reread {
                 self.sources.insert(path.clone(), disk::stamp(path));
             }
-            if let Err(error) = self.watch_parents(&reread) {
+            if let Err(error) = self.watch_parents(&reread.iter().cloned().collect::<Vec<_>>()) {
                 self.say("", Watched::Lost, &[], vec![error.to_string()]);
             }
-            self.reload(&reread).await;
+            let own = self.guard.suspects(SOURCES, &reread, self.now());
+            if !own.is_empty() {
+                let why = format!("changed {ROUNDS} times right after it was applied: a service writes it itself");
+                self.say("", Watched::Loop, &own, vec![why]);
+            }
+            reread.retain(|path| !self.guard.muted().contains(&(SOURCES, path.clone())));
+            if !reread.is_empty() {
+                self.reload(&reread.iter().cloned().collect::<Vec<_>>()).await;
+                self.guard.acted(SOURCES, &reread, self.now());
+            }
         }
     }
 
@@ -250,6 +269,9 @@ impl Session {
         for root in &roots {
             self.watch_parents(std::slice::from_ref(root))?;
             changed.extend(self.look_below(root)?);
+        }
+        if changed.len() > MANY {
+            crate::sys::memory::trim();
         }
         // What no rule looks at any more is not gone.
         self.tree.retain(|path| roots.iter().any(|root| path.starts_with(root)));
@@ -374,7 +396,7 @@ impl Session {
                 self.complete(&ServiceName::new(service), Some(&id)).await;
             }
             Action::Stop | Action::Destroy | Action::Die { .. }
-                if !self.daemon.is_wanted(&self.record.project).await =>
+                if !self.daemon.is_wanted(&self.record.project, None).await =>
             {
                 // Stopped by the user: the daemon may leave, the next one goes on.
                 self.reason = None;
