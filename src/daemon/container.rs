@@ -1,6 +1,6 @@
 //! What the daemon knows of one container besides its specification.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -12,7 +12,7 @@ use crate::crash::Card;
 use crate::engine::{Bound, ExitStatus, ShimNotice, ShimStatus};
 use crate::host::HostError;
 use crate::ids::ServiceName;
-use crate::lifecycle::{Replica, Settings, Time, condition};
+use crate::lifecycle::{Budget, Replica, Settings, Time, condition};
 use crate::plan::ContainerState;
 use crate::spec::{ContainerSpec, Health};
 
@@ -52,6 +52,10 @@ pub(super) struct Entry {
     pub trail: Trail,
     /// How its last run ended.
     pub card: Option<Card>,
+    /// Its mounts are being looked at.
+    pub mending_mounts: bool,
+    /// When mounts that vanish are put back.
+    pub mount_budget: Arc<Mutex<Budget>>,
 }
 
 impl Entry {
@@ -76,6 +80,8 @@ impl Entry {
             reason: None,
             trail: Trail::default(),
             card: None,
+            mending_mounts: false,
+            mount_budget: super::mounts::budget(),
         }
     }
 

@@ -32,6 +32,7 @@ mod launch;
 mod log_file;
 mod logs;
 mod machine;
+mod mounts;
 mod network_record;
 mod operations;
 mod preflight;

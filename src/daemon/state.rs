@@ -14,6 +14,7 @@ use super::autopsy::{self, Trail};
 use super::container::{Entry, Reply};
 use super::history::History;
 use super::launch::{self, Launch, Launched, Namespace};
+use super::mounts;
 use super::presence::Presence;
 use crate::crash::{By, Sent};
 use crate::engine::{ExitStatus, Probe, Runs, ShimNotice};
@@ -134,7 +135,7 @@ impl State {
         }
     }
 
-    fn now(&self) -> Time {
+    pub(super) fn now(&self) -> Time {
         Time(self.epoch.elapsed())
     }
 
@@ -308,6 +309,10 @@ impl State {
         if matches!(report, Report::Started | Report::Health(Health::Healthy)) {
             self.news.notify_one();
         }
+        if report == Report::Started && !self.containers.get(id).is_none_or(|e| e.spec.mounts.is_empty()) {
+            // What an earlier daemon did not see.
+            mounts::look(self, id);
+        }
         let Report::Died { code, oom, restart_in } = report else { return self.emit(id, action_of(report)) };
         let card = autopsy::card(self, id, code, restart_in);
         if let Some(card) = card.as_ref().filter(|card| card.is_crash()) {
@@ -475,6 +480,7 @@ impl State {
                 self.record_exit(&id, status);
                 self.step(&id, lifecycle::Input::Exited { code: status.code, oom: status.oom_killed });
             }
+            ShimNotice::MountsChanged { id } => mounts::look(self, &id),
             ShimNotice::Gone { id } => {
                 let Some(entry) = self.containers.get_mut(&id) else { return };
                 if entry.sandbox.take().is_none() {

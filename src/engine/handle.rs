@@ -334,6 +334,7 @@ fn setup(engine: &Engine, spec: &ContainerSpec, fds: &ShimFds) -> Setup {
         run: config.paths.run.clone(),
         tty: spec.tty,
         stdin_open: spec.stdin_open,
+        watch_mounts: !spec.mounts.is_empty(),
         init: spec.init,
         host_network: spec.host_network,
         privileged: spec.privileged,
@@ -391,6 +392,7 @@ async fn listen_to(shim: Shim, mut receiver: Receiver, events: UnboundedSender<S
             }
             // Nobody listens any more when the daemon is about to end.
             Ok(FromShim::Exited(status)) => drop(events.send(ShimNotice::Exited { id: id.clone(), status })),
+            Ok(FromShim::MountsChanged) => drop(events.send(ShimNotice::MountsChanged { id: id.clone() })),
             Ok(FromShim::Hello { .. }) => {}
             Err(err) => {
                 tracing::error!("the shim of {} sent something unreadable: {err}", id.short());

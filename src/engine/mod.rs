@@ -24,6 +24,7 @@ mod init;
 pub mod logs;
 mod protocol;
 mod record;
+pub mod remount;
 mod rootfs;
 mod seccomp;
 mod shim;
@@ -158,6 +159,11 @@ pub enum ShimNotice {
         id: ContainerId,
         /// How.
         status: ExitStatus,
+    },
+    /// Something was mounted or unmounted in the container.
+    MountsChanged {
+        /// The container.
+        id: ContainerId,
     },
     /// The shim is gone, and the container with it.
     Gone {

@@ -102,6 +102,8 @@ pub(crate) enum FromShim {
         reply: Reply,
     },
     Exited(ExitStatus),
+    /// Something was mounted or unmounted in the container.
+    MountsChanged,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

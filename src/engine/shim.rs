@@ -10,6 +10,7 @@
 //! time of an exec, and the copies share their memory. Each runs a single thread.
 
 mod container;
+mod mounts;
 mod output;
 mod ports;
 mod serve;
@@ -43,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) run: PathBuf,
     pub(crate) tty: bool,
     pub(crate) stdin_open: bool,
+    /// The daemon is told when the mounts change.
+    pub(crate) watch_mounts: bool,
     pub(crate) init: bool,
     pub(crate) host_network: bool,
     pub(crate) privileged: bool,

@@ -152,6 +152,47 @@ fn another_run(world: &World, service: &str, pid: i32) -> i32 {
 }
 
 #[test]
+fn vanished_mounts_come_back() {
+    let world = World::with(
+        "
+services:
+  web:
+    image: busybox
+    command: sleep 1000
+    volumes: ['./files:/files:ro', 'data:/data']
+    tmpfs: /scratch
+volumes: {data: }
+",
+    );
+    fs::create_dir(world.folder().join("files")).unwrap();
+    world.write("files/one", "1");
+    world.up();
+    world.sh("web", "echo kept > /data/file");
+    let pid = world.pid("web");
+    let umount = |target: &str| {
+        run(Command::new("nsenter").args(["-t", &pid.to_string(), "-m", "umount", target]), SOON).ok();
+    };
+    let mounted = |target: &str| {
+        let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        let line = text.lines().find(|line| line.split(' ').nth(4) == Some(target)).map(str::to_owned);
+        line
+    };
+    for target in ["/files", "/data", "/files"] {
+        let before = mounted(target).unwrap();
+        umount(target);
+        let again = eventually("the mount", SOON, || mounted(target));
+        let options = |line: &str| line.split(' ').nth(5).unwrap().split(',').any(|option| option == "ro");
+        assert_eq!(options(&again), options(&before), "{again}");
+    }
+    assert_eq!(world.sh("web", "cat /files/one /data/file"), "1kept");
+    healed(&world, "web", "the mount at /files vanished");
+    healed(&world, "web", "the mount at /data vanished");
+    umount("/scratch");
+    healed(&world, "web", "the mount at /scratch vanished");
+    assert_eq!(world.pid("web"), pid, "nothing was restarted");
+}
+
+#[test]
 fn guests_follow_into_a_new_network_namespace() {
     let world = World::with(&format!(
         "

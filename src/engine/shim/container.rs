@@ -199,9 +199,17 @@ impl Container {
                 })
             })
             .collect();
+        let watching = self
+            .setup
+            .watch_mounts
+            .then(|| tokio::task::spawn_local(super::mounts::tell_of_changes(Rc::clone(self), Rc::clone(&process))));
         let container = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let code = process.wait().await;
+            // It holds the mount namespace, which the next run must not meet.
+            if let Some(watching) = watching {
+                let _ = watching.await;
+            }
             for pump in pumps {
                 // A pump that panicked has lost its output; the exit is told all the same.
                 let _ = pump.await;
