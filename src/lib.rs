@@ -12,7 +12,7 @@
 //!
 //! | module | owns | may use |
 //! | --- | --- | --- |
-//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `diag`, `ids`, `paths` |
+//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `diag`, `ids`, `paths`, `secrecy` |
 //! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
 //! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values), `secrecy` |

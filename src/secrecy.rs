@@ -1,6 +1,7 @@
 //! Which values are shown as `***`: what people put into variables and would not read out aloud.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What stands in the place of a secret.
 pub const HIDDEN: &str = "***";
@@ -44,6 +45,69 @@ pub fn is_secret(name: &str) -> bool {
 /// URL hidden in all others.
 pub fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     if is_secret(name) && !value.is_empty() { Cow::Borrowed(HIDDEN) } else { without_passwords(value) }
+}
+
+/// Attributes of Compose files that are called like secrets, but hold names.
+const NAMES_OF_SECRETS: [&str; 2] = ["secrets", "credential_spec"];
+
+/// Returns the parts of a line of a stack file or env file that are values of secrets, in bytes:
+/// `x` of `DB_PASSWORD=x` and of `apiKey: x`. What only names a variable is none.
+pub fn hidden_parts(line: &str) -> Vec<Range<usize>> {
+    let bytes = line.as_bytes();
+    let part = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b) || !b.is_ascii();
+    let count = |from: usize, wanted: &dyn Fn(u8) -> bool| bytes[from..].iter().take_while(|b| wanted(**b)).count();
+    let mut found = Vec::new();
+    let (mut at, mut open) = (0, 0_usize);
+    while at < bytes.len() {
+        if !part(bytes[at]) {
+            match bytes[at] {
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            at += 1;
+            continue;
+        }
+        let end = at + count(at, &part);
+        let name = &line[at..end];
+        let before = at.checked_sub(1).map(|before| bytes[before]).filter(|b| matches!(b, b'"' | b'\''));
+        at = end;
+        let after = end + count(end, &|b| matches!(b, b'"' | b'\'' | b' '));
+        let quoted = before.is_some() && bytes.get(end) == before.as_ref();
+        let assigned = match bytes.get(after) {
+            Some(b'=') => true,
+            Some(b':') => {
+                let spaced = bytes.get(after + 1).is_none_or(|b| b.is_ascii_whitespace());
+                (spaced || quoted) && !NAMES_OF_SECRETS.contains(&name)
+            }
+            _ => false,
+        };
+        if !assigned || !is_secret(name) {
+            continue;
+        }
+        let start = after + 1 + count(after + 1, &|b| matches!(b, b' ' | b'\t'));
+        let rest = &line[start..];
+        let length = match (rest.bytes().next(), before) {
+            // The name and its value are one text.
+            (_, Some(quote)) if !quoted => rest.find(quote as char).unwrap_or(rest.len()),
+            (Some(quote @ (b'"' | b'\'')), _) => rest[1..].find(quote as char).map_or(rest.len(), |close| close + 2),
+            _ if open > 0 => rest.find([',', '}', ']']).unwrap_or(rest.len()),
+            _ => rest.trim_end().len(),
+        };
+        let value = &rest[..length];
+        if !value.is_empty() && !value.starts_with('#') && !only_names_a_variable(value) {
+            found.push(start..start + length);
+            at = start + length;
+        }
+    }
+    found
+}
+
+/// Returns true for `$NAME` and `${NAME}` alone, which give nothing away.
+fn only_names_a_variable(text: &str) -> bool {
+    let text = text.trim().trim_matches(['"', '\'']);
+    let name = text.strip_prefix("${").and_then(|text| text.strip_suffix('}')).or_else(|| text.strip_prefix('$'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 /// Returns text in which `scheme://user:password@host` has no password.
@@ -101,6 +165,25 @@ mod tests {
         }
         for name in ["KEYCLOAK_URL", "PUBLIC_KEY", "POSTGRES_PASSWORD_FILE", "MONKEY", "USER", "TOKENIZER", "PWD", ""] {
             assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn parts_of_lines() {
+        let check = |line: &str, expected: &str| {
+            let mut shown = line.to_owned();
+            hidden_parts(line).into_iter().rev().for_each(|part| shown.replace_range(part, "***"));
+            assert_eq!(shown, expected, "{line}");
+        };
+        check("DB_PASSWORD=hunter2 # x", "DB_PASSWORD=***");
+        check("      apiKey: hunter2", "      apiKey: ***");
+        check("- 'A_TOKEN=hunter2'", "- 'A_TOKEN=***'");
+        check("a: {TOKEN: x, B: y, \"PASSWORD\":\"z, z\"}, c: d", "a: {TOKEN: ***, B: y, \"PASSWORD\":***}, c: d");
+        check("[\"TOKEN=x\", \"PASS=y, z\", B=c]", "[\"TOKEN=***\", \"PASS=***\", B=c]");
+        for harmless in
+            ["secrets: [a]", "PASSWORD: ${PASSWORD}", "TOKEN:", "image: my/secret:1.0", "TOKEN: # none", "é=1"]
+        {
+            check(harmless, harmless);
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::canonical::{Context, canonical};
+use super::canonical::{Context, canonical, merged_ports};
 use super::discover::{self, Input};
 use super::environment::Environment;
 use super::files::Kind;
@@ -132,8 +132,7 @@ impl<'a> Assembly<'a> {
                 if self.options.interpolate {
                     self.interpolate(&mut document, &Path::ROOT, environment);
                 }
-                let mut cx = self.context();
-                canonical(&mut document, &top, &Path::ROOT, &mut cx);
+                canonical(&mut document, &top, &Path::ROOT, &mut self.context());
                 self.drop_version(&mut document);
                 self.refuse_no_services(&document);
                 self.extend_services(&mut document, &file.path, base, environment);
@@ -144,6 +143,9 @@ impl<'a> Assembly<'a> {
                     // A file has to be right before another one changes it.
                     validate::shape(&whole, &mut self.diagnostics);
                     merge(&mut whole, document, &top, !self.options.interpolate);
+                }
+                if !self.options.interpolate {
+                    merged_ports(&mut whole, &mut Context { merged: true, ..self.context() });
                 }
             }
         }
@@ -162,6 +164,7 @@ impl<'a> Assembly<'a> {
             replaceable: false,
             budget: self.budget,
             raw: !self.options.interpolate,
+            merged: false,
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub(crate) budget: &'a Budget,
     /// Variables were not replaced: text with `$` may stand for anything.
     pub(crate) raw: bool,
+    /// All files so far are merged.
+    pub(crate) merged: bool,
 }
 
 impl Context<'_> {
@@ -167,6 +169,17 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
     }
     if let Some(written) = written {
         node.value = written;
+    }
+}
+
+/// Brings the ports of services into their long form where they are printed as templates: all of a service's, from
+/// all files, or none.
+pub(crate) fn merged_ports(whole: &mut Node, cx: &mut Context<'_>) {
+    let (Some(field), path) = (SERVICE.field("ports"), Path::ROOT.key("services")) else { return };
+    for (name, service) in whole.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
+        if let Some(ports) = service.get_mut("ports") {
+            canonical(ports, &field.shape, &path.key(name).key("ports"), cx);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::environment::{Environment, Set, Setting};
 use super::files::Kind;
-use super::limits::{Budget, MAX_FILE};
+use super::limits::{Budget, MAX_FILE, room_to_warn};
 use super::{LoadOptions, dotenv, paths};
 use crate::diag::{Diagnostic, Source, Span, nearest};
 
@@ -156,8 +156,10 @@ pub(crate) fn env_files(
         };
         let source = Arc::new(Source::new(name, text));
         let lookup = |key: &str| outside.get(key).or_else(|| values.get(key)).map(str::to_owned);
-        match dotenv::parse(&source.text, &lookup) {
+        let mut doubts = Vec::new();
+        match dotenv::parse(&source.text, &lookup, &mut doubts) {
             Ok(more) => {
+                doubtful(doubts, &source, diagnostics);
                 for (key, line) in more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit())) {
                     let span = Span { source: source.clone(), start: line.at.start, end: line.at.end };
                     values.set(&key, Setting { value: line.value, set: Set::File(span) });
@@ -167,6 +169,16 @@ pub(crate) fn env_files(
         }
     }
     values
+}
+
+/// Reports what is legal in an env file but surely a mistake.
+pub(crate) fn doubtful(doubts: Vec<dotenv::Doubt>, source: &Arc<Source>, diagnostics: &mut Vec<Diagnostic>) {
+    for doubt in doubts {
+        if room_to_warn(diagnostics) {
+            let span = Span { source: source.clone(), start: doubt.at.start, end: doubt.at.end };
+            diagnostics.push(Diagnostic::warning(doubt.message, span).help(doubt.help));
+        }
+    }
 }
 
 /// Returns a mistake in an env file as a diagnostic with its line.
@@ -265,8 +277,13 @@ fn warn_ambiguous(found: &[PathBuf], options: &LoadOptions, diagnostics: &mut Ve
 pub(crate) fn remote(name: &str) -> Option<Diagnostic> {
     let (place, advice) = match name.split_once("://") {
         Some(("oci", _)) => ("a registry", "fetch it and name the file"),
+        Some(("https" | "http", rest)) if !rest.contains(".git") && !rest.starts_with("github.com/") => {
+            ("the internet", "download it and name the file")
+        }
         Some(("https" | "http" | "git" | "ssh", _)) => ("a git repository", "clone it and name the file"),
-        _ if name.starts_with("git@") => ("a git repository", "clone it and name the file"),
+        _ if name.starts_with("git@") || name.starts_with("github.com/") => {
+            ("a git repository", "clone it and name the file")
+        }
         _ => return None,
     };
     Some(Diagnostic::error(format!("{name} is in {place}, from which files cannot be loaded yet"), None).help(advice))

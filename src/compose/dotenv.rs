@@ -25,14 +25,26 @@ pub(crate) struct Line {
     pub(crate) at: Range<usize>,
 }
 
+/// What is legal in an env file but surely a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// The name of the variable whose line it is about, in bytes.
+    pub(crate) at: Range<usize>,
+    /// What is doubtful.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) help: String,
+}
+
 /// Returns the variables of a file, later lines over earlier ones.
 ///
 /// `lookup` knows what is set outside the file; it wins over the file's own earlier lines.
 pub(crate) fn parse(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
+    doubts: &mut Vec<Doubt>,
 ) -> Result<BTreeMap<String, Line>, DotenvError> {
-    let mut values = BTreeMap::new();
+    let (whole, mut values) = (text, BTreeMap::new());
     let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut reader = Reader { text, at };
     let mut left = MAX_TEXT;
@@ -46,19 +58,31 @@ pub(crate) fn parse(
             }
             continue;
         }
-        let raw = reader.value().map_err(error)?;
+        let raw = reader.value().map_err(|problem| error(format!("{problem} of {key}")))?;
         let value = match raw {
             Raw::Literal(text) => text,
             Raw::Template(text) => {
-                let mut variables = Scope { lookup, values: &values };
-                template::substitute(&text, &mut variables).map_err(|e| error(e.to_string()))?
+                let mut variables = Scope { lookup, values: &values, unset: Vec::new() };
+                let value = template::substitute(&text, &mut variables).map_err(|e| error(e.to_string()))?;
+                for name in variables.unset {
+                    let message = format!("the variable {name} is not set and becomes an empty string");
+                    let help = format!("set it, or give a default: ${{{name}:-value}}; in single quotes a $ is a $");
+                    doubts.push(Doubt { at: place(whole, key), message, help });
+                }
+                value
             }
         };
         let Some(less) = left.checked_sub(value.len()) else {
             return Err(error(format!("the values of this file have more than {MAX_TEXT} bytes")));
         };
         left = less;
-        values.insert(key.to_owned(), Line { value, at: place(text, key) });
+        let line = Line { value, at: place(whole, key) };
+        if let Some(earlier) = values.get(key).filter(|earlier: &&Line| earlier.value != line.value) {
+            let number = whole[..earlier.at.start].matches('\n').count() + 1;
+            let message = format!("{key} is set to something else in line {number}, which has no effect");
+            doubts.push(Doubt { at: line.at.clone(), message, help: "remove one of the lines".to_owned() });
+        }
+        values.insert(key.to_owned(), line);
     }
     Ok(values)
 }
@@ -99,6 +123,7 @@ pub(crate) fn parse_raw(
 struct Scope<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     values: &'a BTreeMap<String, Line>,
+    unset: Vec<String>,
 }
 
 impl Variables for Scope<'_> {
@@ -106,7 +131,9 @@ impl Variables for Scope<'_> {
         (self.lookup)(name).or_else(|| self.values.get(name).map(|line| line.value.clone()))
     }
 
-    fn unset(&mut self, _name: &str) {}
+    fn unset(&mut self, name: &str) {
+        self.unset.push(name.to_owned());
+    }
 }
 
 struct Reader<'a> {
@@ -154,7 +181,11 @@ impl<'a> Reader<'a> {
                 }
                 '_' | '.' | '-' | '[' | ']' | ' ' | '\t' | '\r' => {}
                 _ if c.is_alphanumeric() => {}
-                _ => return Err(format!("unexpected character {:?} in variable name {line:?}", c.to_string())),
+                _ => {
+                    // What stands behind it may be a secret.
+                    let name = line.split(['=', ':']).next().unwrap_or_default();
+                    return Err(format!("unexpected character {:?} in variable name {name:?}", c.to_string()));
+                }
             }
         }
         let key = line[..end].trim_end();
@@ -162,7 +193,7 @@ impl<'a> Reader<'a> {
             return Err(format!("a variable name cannot contain a space: {key:?}"));
         }
         if key.is_empty() {
-            return Err(format!("a variable name is missing before {line:?}"));
+            return Err(format!("a variable name is missing before `{}`", &line[end..=end]));
         }
         self.at += if bare { (end + 1).min(rest.len()) } else { end + 1 };
         Ok((key, bare))
@@ -201,8 +232,7 @@ impl<'a> Reader<'a> {
                 value.push(c);
             }
         }
-        let line = self.rest().split('\n').next().unwrap_or_default();
-        Err(format!("unterminated quoted value {line}"))
+        Err("unterminated quoted value".to_owned())
     }
 }
 
@@ -244,7 +274,7 @@ mod tests {
     fn check(text: &str, expected: &[(&str, &str)]) {
         let lookup = |name: &str| (name == "OUT").then(|| "outside".to_owned());
         let error = |e: DotenvError| BTreeMap::from([("error".to_owned(), Line { value: e.to_string(), at: 0..0 })]);
-        let values = parse(text, &lookup).unwrap_or_else(error);
+        let values = parse(text, &lookup, &mut Vec::new()).unwrap_or_else(error);
         let got: Vec<(&str, &str)> = values.iter().map(|(k, v)| (k.as_str(), v.value.as_str())).collect();
         assert_eq!(got, expected, "{text:?}");
     }
@@ -264,7 +294,7 @@ mod tests {
         check("A=1\nB=\"<$A>\"", &[("A", "1"), ("B", "<1>")]);
         // dotenv-multiline
         check("A=\"one\ntwo\"\nB='x\ny'", &[("A", "one\ntwo"), ("B", "x\ny")]);
-        check("A=\"one", &[("error", "unterminated quoted value \"one")]);
+        check("A=\"one", &[("error", "unterminated quoted value of A")]);
         // dotenv-empty-unset
         check("A=\nOUT\nNOWHERE\nB=2", &[("A", ""), ("B", "2"), ("OUT", "outside")]);
         check("OUT", &[("OUT", "outside")]);
@@ -277,9 +307,9 @@ mod tests {
         );
         // dotenv-bom-crlf
         check("\u{feff}A=1\r\nB.c-d[0]=2\r\n", &[("A", "1"), ("B.c-d[0]", "2")]);
-        check("it's=1", &[("error", "unexpected character \"'\" in variable name \"it's=1\"")]);
+        check("it's=1", &[("error", "unexpected character \"'\" in variable name \"it's\"")]);
         check("a b=1", &[("error", "a variable name cannot contain a space: \"a b\"")]);
-        check("=1", &[("error", "a variable name is missing before \"=1\"")]);
+        check("=1", &[("error", "a variable name is missing before `=`")]);
         check("A=${B:?need b}", &[("error", "required variable B is missing a value: need b")]);
         check("A=é\nB=\"ü\\\"\"", &[("A", "é"), ("B", "ü\"")]);
     }

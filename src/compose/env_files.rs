@@ -91,9 +91,14 @@ impl EnvFiles<'_> {
         }
         // Earlier files win over the environment here, unlike in `.env`.
         let lookup = |key: &str| values.get(key).and_then(Node::scalar_text).or_else(|| outside(key));
-        let parsed = if raw { dotenv::parse_raw(&source.text, &lookup) } else { dotenv::parse(&source.text, &lookup) };
+        let mut doubts = Vec::new();
+        let parsed = match raw {
+            true => dotenv::parse_raw(&source.text, &lookup),
+            false => dotenv::parse(&source.text, &lookup, &mut doubts),
+        };
         match parsed {
             Ok(lines) => {
+                discover::doubtful(doubts, &source, self.diagnostics);
                 if !self.budget.values(lines.len(), path.span.as_ref(), self.diagnostics) {
                     return;
                 }

@@ -62,7 +62,11 @@ impl Interpolation<'_> {
         for name in scope.unset {
             if limits::room_to_warn(self.diagnostics) && self.told.insert(name.clone()) {
                 let message = format!("the variable {name} is not set and becomes an empty string");
-                let help = format!("set it in the environment or in .env, or give a default: ${{{name}:-value}}");
+                let help = if runs_in_container(path) {
+                    format!("set it in the environment or in .env; if the container is to replace it, write $${name}")
+                } else {
+                    format!("set it in the environment or in .env, or give a default: ${{{name}:-value}}")
+                };
                 let span = span.map(|span| narrow(span, &name));
                 self.diagnostics.push(Diagnostic::warning(message, span).help(help));
             }
@@ -72,6 +76,12 @@ impl Interpolation<'_> {
         }
         replaced
     }
+}
+
+/// Returns true for commands: a variable in one may be meant for a shell in the container.
+fn runs_in_container(path: &Path<'_>) -> bool {
+    let path = path.to_string();
+    ["command", "entrypoint", "healthcheck"].iter().any(|key| path.split(['.', '[']).any(|step| step == *key))
 }
 
 struct Scope<'a> {

@@ -11,7 +11,10 @@ use super::project_name::{self, project_name, with_name};
 use super::provenance::Provenance;
 use super::schema::{Shape, TOP};
 use super::tree::{Map, Node};
-use super::{LoadOptions, Loaded, bind, discover, finish, lint, normalize, profiles, unsupported, validate};
+use super::uses::Uses;
+use super::{
+    LoadOptions, Loaded, bind, discover, discretion, finish, lint, normalize, profiles, unsupported, validate,
+};
 use crate::diag::{Diagnostic, Severity, Span};
 
 /// Returns the project that the options describe; never panics and never prints.
@@ -20,6 +23,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
     let mut diagnostics = Vec::new();
     let budget = Budget::new();
     let Some(world) = discover::discover(options, &budget, &mut diagnostics) else {
+        discretion::hide(&mut diagnostics, &Uses::default());
         return Loaded { diagnostics, ..loaded };
     };
     loaded.environment = world.environment.values();
@@ -83,6 +87,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
         // Values are still templates: they are printed as they are, and nothing is made of them.
         loaded.tree = (!failed(&diagnostics)).then_some(whole);
         uses.annotate(&mut diagnostics[annotated..]);
+        discretion::hide(&mut diagnostics, &uses);
         loaded.diagnostics = tidy(diagnostics);
         return loaded;
     }
@@ -137,6 +142,9 @@ pub fn load(options: &LoadOptions) -> Loaded {
     }
     uses.annotate(&mut diagnostics[annotated..]);
     uses.annotate(&mut loaded.unsupported);
+    for found in [&mut diagnostics, &mut loaded.unsupported, &mut loaded.advice] {
+        discretion::hide(found, &uses);
+    }
     loaded.provenance = explained.map(|(tree, disabled)| Provenance { tree, disabled, uses, environment });
     loaded.diagnostics = tidy(diagnostics);
     loaded

@@ -192,6 +192,7 @@ mod tests {
                 replaceable: false,
                 budget: &budget,
                 raw: false,
+                merged: false,
             };
             canonical::canonical(&mut node, &Shape::Object(&schema::TOP), &tree::Path::ROOT, &mut cx);
             assert!(diagnostics.is_empty() && late.is_empty(), "{diagnostics:?} {late:?}");

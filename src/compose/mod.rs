@@ -27,6 +27,7 @@ mod assemble;
 mod bind;
 mod canonical;
 mod discover;
+mod discretion;
 mod dotenv;
 mod env_files;
 pub mod environment;

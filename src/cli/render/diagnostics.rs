@@ -11,6 +11,7 @@ use miette::{
 use super::excerpt::{self, Fitted};
 use super::style::Palette;
 use crate::diag::{Diagnostic, Severity, Span};
+use crate::secrecy;
 
 /// Returns the diagnostics drawn for a terminal of so many columns.
 pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
@@ -98,7 +99,7 @@ struct Excerpt<'a> {
 impl<'a> Drawn<'a> {
     fn new(diagnostic: &'a Diagnostic, width: usize) -> Self {
         let excerpt = diagnostic.span.as_ref().map(|span| {
-            let text = harmless(&span.source.text);
+            let text = without_secrets(harmless(&span.source.text), span);
             let (start, end) = first_line(&text, span);
             let name = span.source.path.display().to_string();
             let column = span.line_column().1 - 1;
@@ -112,6 +113,27 @@ impl<'a> Drawn<'a> {
         });
         Self { diagnostic, excerpt }
     }
+}
+
+/// Returns a text with asterisks for what is secret in the line of a place and its neighbours; offsets stay.
+fn without_secrets<'a>(text: Cow<'a, str>, span: &Span) -> Cow<'a, str> {
+    let source = &span.source;
+    let line = source.line_of(span.start.min(source.text.len()));
+    let mut hidden = Vec::new();
+    for line in line.saturating_sub(1)..=line + 1 {
+        let (start, end) = (source.line_start(line), source.line_start(line + 1));
+        let parts = secrecy::hidden_parts(source.text[start..end].trim_end());
+        hidden.extend(parts.into_iter().map(|part| start + part.start..start + part.end));
+    }
+    if hidden.is_empty() {
+        return text;
+    }
+    let mut text = text.into_owned();
+    for part in hidden {
+        let stars = "*".repeat(part.len());
+        text.replace_range(part, &stars);
+    }
+    Cow::Owned(text)
 }
 
 /// Returns where the underline goes: on one line, within the text, between characters.
@@ -234,6 +256,20 @@ mod tests {
          help: write a number
          note: PORT=abc is set in .env:3
         "#);
+    }
+
+    #[test]
+    fn excerpts_hide_what_is_secret() {
+        let text = "A_TOKEN: hunter2\nenv: {DB_PASSWORD: [hunter2], X: [1]}\n- API_KEY=hunter2";
+        insta::assert_snapshot!(draw(&[Diagnostic::error("no list", at(text, "[1]"))], false, 80), @"
+         × no list
+          ╭─[stack.yml:2:34]
+        1 │ A_TOKEN: *******
+        2 │ env: {DB_PASSWORD: ********], X: [1]}
+          ·                                  ───
+        3 │ - API_KEY=*******
+          ╰────
+        ");
     }
 
     #[test]

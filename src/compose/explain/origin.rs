@@ -294,7 +294,8 @@ fn excerpt(span: &Span, reveal: bool, whole: bool) -> Excerpt {
         .get(span.start..span.end)
         .map_or(0, |text| text.lines().next().unwrap_or_default().trim_end().chars().count());
     let mut shown: Vec<char> = content.chars().map(|c| if c.is_control() && c != '\t' { '?' } else { c }).collect();
-    let mut from = if reveal { shown.len() } else { secret_from(&shown) };
+    let secret = if reveal { None } else { secrecy::hidden_parts(content).into_iter().next() };
+    let mut from = secret.map_or(shown.len(), |part| content[..part.start].chars().count());
     if whole && !reveal {
         from = from.min(start.max(assigned_from(&shown, start)));
     }
@@ -323,38 +324,4 @@ fn assigned_from(line: &[char], start: usize) -> usize {
         Some('=' | ':') if name > 0 => start + name + 1,
         _ => start,
     }
-}
-
-/// Returns where in a line the value of a name that looks secret begins, or the length of the line.
-fn secret_from(line: &[char]) -> usize {
-    let part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-    let mut at = 0;
-    while at < line.len() {
-        let end = at + line[at..].iter().take_while(|c| part(**c)).count();
-        if end == at {
-            at += 1;
-            continue;
-        }
-        let name: String = line[at..end].iter().collect();
-        let after = end + line[end..].iter().take_while(|c| matches!(c, '"' | '\'' | ' ')).count();
-        if matches!(line.get(after), Some('=' | ':')) && secrecy::is_secret(&name) {
-            let value = after + 1;
-            let value = value + line[value..].iter().take_while(|c| **c == ' ').count();
-            // A section, or only the name of a variable.
-            let rest: String = line[value..].iter().collect();
-            let harmless = rest.is_empty() || rest.starts_with('#') || plain_reference(&rest);
-            if !harmless {
-                return value;
-            }
-        }
-        at = end;
-    }
-    line.len()
-}
-
-/// Returns true for `$NAME` and `${NAME}` alone, which give nothing away.
-fn plain_reference(text: &str) -> bool {
-    let text = text.trim().trim_matches(['"', '\'']);
-    let name = text.strip_prefix("${").and_then(|text| text.strip_suffix('}')).or_else(|| text.strip_prefix('$'));
-    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }

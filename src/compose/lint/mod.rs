@@ -26,7 +26,8 @@ pub(crate) fn lint(whole: &Node) -> Vec<Diagnostic> {
         lint.absolute_paths();
         sizes::lint(name, service, &mut warnings);
     }
-    ports::lint(services, &mut warnings);
+    let networks = whole.get("networks").and_then(Node::as_map).unwrap_or(&empty);
+    ports::lint(services, networks, &mut warnings);
     scalars::lint(whole, &mut warnings);
     x_stack::lint(whole, &mut warnings);
     warnings

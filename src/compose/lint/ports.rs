@@ -15,7 +15,7 @@ struct Published<'a> {
     node: &'a Node,
 }
 
-pub(super) fn lint(services: &Map, warnings: &mut Vec<Diagnostic>) {
+pub(super) fn lint(services: &Map, networks: &Map, warnings: &mut Vec<Diagnostic>) {
     let mut taken: HashMap<(u16, String), Vec<Published<'_>>> = HashMap::new();
     for (name, service) in services {
         let count = replicas(service);
@@ -28,6 +28,15 @@ pub(super) fn lint(services: &Map, warnings: &mut Vec<Diagnostic>) {
         {
             warnings.push(diagnostic);
             continue;
+        }
+        let joined = service.get("networks").and_then(Node::as_map).filter(|joined| !joined.is_empty());
+        let internal = |name: &String| networks.get(name)?.get("internal").map(Node::is_true);
+        if joined.is_some_and(|joined| joined.keys().all(|name| internal(name) == Some(true))) {
+            let message =
+                format!("`ports` of `{name}` has no effect: its networks are internal, cut off from the outside");
+            let help = "let it join another network as well, or remove `ports`";
+            let span = service.get("ports").and_then(Node::key_or_span);
+            warnings.push(Diagnostic::warning(message, span).help(help));
         }
         for node in ports {
             // Of a range one that is free is taken.

@@ -8,6 +8,7 @@ use crate::compose::scalar;
 use crate::compose::schema::{Shape, TOP};
 use crate::compose::tree::{Node, Path, Value};
 use crate::diag::Diagnostic;
+use crate::secrecy::{self, HIDDEN};
 
 pub(super) fn lint(whole: &Node, warnings: &mut Vec<Diagnostic>) {
     let mut walk = Walk { seen: HashSet::new(), warnings };
@@ -68,6 +69,8 @@ impl Walk<'_> {
         };
         // Not a variable's value that happens to stand at this place.
         if Node::from(read).scalar_text().as_deref() == Some(text) && self.seen.insert(span.start) {
+            let secret = path.name().is_some_and(secrecy::is_secret);
+            let (raw, text) = if secret { (HIDDEN, HIDDEN) } else { (raw, text.as_str()) };
             let message = format!("`{path}`: {raw} without quotes is {kind}, so the value becomes {text:?}");
             let help = format!("put it in quotes to keep it as it is written: \"{raw}\"");
             self.warnings.push(Diagnostic::warning(message, span.clone()).help(help));
@@ -80,7 +83,10 @@ impl Walk<'_> {
             && let Some(span) = &node.span
             && self.seen.insert(span.start)
         {
-            let message = format!("`{path}`: {raw} without quotes is the number {number} for readers of YAML 1.1");
+            let message = match path.name().is_some_and(secrecy::is_secret) {
+                true => format!("`{path}`: without quotes this is a number for readers of YAML 1.1"),
+                false => format!("`{path}`: {raw} without quotes is the number {number} for readers of YAML 1.1"),
+            };
             let help = format!("it is read as written here; put it in quotes for other programs: \"{raw}\"");
             self.warnings.push(Diagnostic::warning(message, span.clone()).help(help));
         }

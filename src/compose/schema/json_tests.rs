@@ -176,8 +176,14 @@ fn loader_errors(table: &'static Object, name: &str, value: &Value) -> Vec<Strin
         shape = Shape::Short(Convert::External, Box::leak(Box::new(shape)));
     }
     let mut late = Vec::new();
-    let mut cx =
-        Context { diagnostics: &mut diagnostics, late: &mut late, replaceable: false, budget: &budget, raw: false };
+    let mut cx = Context {
+        diagnostics: &mut diagnostics,
+        late: &mut late,
+        replaceable: false,
+        budget: &budget,
+        raw: false,
+        merged: false,
+    };
     canonical(&mut node, &shape, &Path::ROOT, &mut cx);
     validate::check_shape(&node, &shape, &Path::ROOT, &mut diagnostics);
     diagnostics.append(&mut late);

@@ -291,6 +291,9 @@ fn grant_target(node: &Node, folder: &str) -> Option<String> {
 
 /// Identity of a port: all of host address, published and container port, protocol.
 pub(crate) fn port_identity(node: &Node) -> Option<String> {
+    if let (Value::Text(_) | Value::Int(_), Some(short)) = (&node.value, node.scalar_text()) {
+        return Some(short);
+    }
     let text = |key: &str| node.get(key).and_then(Node::scalar_text);
     let number = if node.get("published").and_then(Node::as_int).is_some() { "number " } else { "" };
     Some(format!(

@@ -18,8 +18,9 @@ struct Short {
 /// Expands the short entries of a list; long ones stay.
 pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> Flow {
     let Value::List(items) = &mut node.value else { return Flow::Done };
-    if cx.raw && items.iter().any(|item| item.as_text().is_some_and(|text| parse(text).is_err())) {
-        // With a template among them they all stay as they are.
+    let template = |item: &Node| item.as_text().is_some_and(|text| parse(text).is_err());
+    if cx.raw && (!cx.merged || items.iter().any(template)) {
+        // With a template among them, be it in another file, they all stay as they are.
         return Flow::Done;
     }
     let mut expanded = Vec::with_capacity(items.len());

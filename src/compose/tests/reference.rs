@@ -123,6 +123,12 @@ fn what_is_merged_as_it_is_written_becomes_a_list() {
     assert_eq!(a["labels"], json!(["a=true", "b=1"]));
     assert_eq!(a["extra_hosts"], json!(["h=i", "h=j"]));
     assert!(a["build"]["ssh"].is_object());
+    // Ports of all files become long ones, or none.
+    let base = "services: {a: {image: x, ports: ['${A:-80}:80', '81:81']}}\n";
+    let over = "services: {a: {ports: ['81:81', '82:82']}}\n";
+    let ports = merged(&[("a.yml", base), ("b.yml", over)], false)["services"]["a"]["ports"].clone();
+    assert_eq!(ports, json!(["${A:-80}:80", "81:81", "82:82"]));
+    let base = "services: {a: {image: x, environment: {A: 1}}}\n";
     // Where one file alone has it, it stays as it is.
     assert!(merged(&[("a.yml", base)], false)["services"]["a"]["environment"].is_object());
 }

@@ -1,6 +1,6 @@
 //! What diagnostics tell about the variables that a wrong value came from.
 
-use super::{line, load_files};
+use super::{advise, diagnose_files, line, load_files};
 use crate::compose::LoadOptions;
 
 fn diagnose(files: &[(&str, &str)], change: fn(&mut LoadOptions)) -> String {
@@ -128,4 +128,61 @@ fn none_where_the_place_is_another() {
     stack.yml:2:26 `prots` error: `services.web` has no attribute `prots` (unknown)
         did you mean `ports`?
     "#);
+}
+
+#[test]
+fn secret_ones_are_in_no_message() {
+    let text = "services:
+  web:
+    image: ${IMAGE_TOKEN}
+    mem_limit: ${MEM_SECRET}
+    environment:
+      DB_PASSWORD: pw${nobody
+      PIN_CODE: 0123
+      ADMIN_PASSWORD: 0123
+      OTHER: ${FINE:?no}
+";
+    let env = "IMAGE_TOKEN=hun\\ter2\nMEM_SECRET=hunter2\n";
+    insta::assert_snapshot!(diagnose_files(&[("stack.yml", text), (".env", env)]), @r#"
+    stack.yml:4:16 `${MEM_SECRET}` error: `services.web.mem_limit`: "***" is not a size
+        write a number of bytes, or one with a unit: 512k, 300m, 1.5g
+        note: MEM_SECRET=*** is set in .env:2
+    stack.yml:6:22 `${nobody` error: `services.web.environment.DB_PASSWORD`: invalid interpolation format: "***"
+        write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${NAME:+value}; a literal $ is $$
+    stack.yml:9:16 `FINE` error: `services.web.environment.OTHER`: required variable FINE is missing a value: no
+        set FINE in the environment or in .env
+    "#);
+    let env = "OTHER=1\nA_PASSWORD=\"hunter2\n";
+    insta::assert_snapshot!(diagnose_files(&[("stack.yml", "services: {a: {image: x}}"), (".env", env)]), @r#"
+    .env:2:1 `A_PASSWORD="hunter2` error: unterminated quoted value of A_PASSWORD
+        close the quote; a value in quotes may go on over several lines
+    "#);
+    let text = "services:\n  a:\n    image: x\n    environment:\n      A_PASSWORD: 0123\n      B_TOKEN: 11:22\n      C: 0123\n";
+    insta::assert_snapshot!(advise(text), @r#"
+    stack.yml:5:19 `0123` warning: `services.a.environment.A_PASSWORD`: *** without quotes is a number, so the value becomes "***"
+        put it in quotes to keep it as it is written: "***"
+    stack.yml:6:16 `11:22` warning: `services.a.environment.B_TOKEN`: without quotes this is a number for readers of YAML 1.1
+        it is read as written here; put it in quotes for other programs: "***"
+    stack.yml:7:10 `0123` warning: `services.a.environment.C`: 0123 without quotes is a number, so the value becomes "83"
+        put it in quotes to keep it as it is written: "0123"
+    "#);
+}
+
+#[test]
+fn doubts_about_env_files() {
+    let text = "services: {a: {image: 'x:${A}', command: 'echo $B', healthcheck: {test: ['CMD-SHELL', 'x ${C}']}, env_file: b.env}}";
+    let env = "A=1\nX=${NOPE}y\nA=2\nA=2\n";
+    let files = [("stack.yml", text), (".env", env), ("b.env", "B=$NOWHERE\n")];
+    insta::assert_snapshot!(diagnose_files(&files), @"
+    .env:2:1 `X` warning: the variable NOPE is not set and becomes an empty string
+        set it, or give a default: ${NOPE:-value}; in single quotes a $ is a $
+    .env:3:1 `A` warning: A is set to something else in line 1, which has no effect
+        remove one of the lines
+    stack.yml:1:49 `B` warning: the variable B is not set and becomes an empty string
+        set it in the environment or in .env; if the container is to replace it, write $$B
+    stack.yml:1:92 `C` warning: the variable C is not set and becomes an empty string
+        set it in the environment or in .env; if the container is to replace it, write $$C
+    b.env:1:1 `B` warning: the variable NOWHERE is not set and becomes an empty string
+        set it, or give a default: ${NOWHERE:-value}; in single quotes a $ is a $
+    ");
 }

@@ -305,17 +305,20 @@ fn profiles(services: Option<&Node>) -> BTreeSet<String> {
     services.values().flat_map(of).collect()
 }
 
-/// Returns the images of the services; one that is built without a name gets `project-service`.
-fn images(tree: &Node) -> BTreeSet<String> {
-    let Some(Value::Map(services)) = tree.get("services").map(|n| &n.value) else { return BTreeSet::new() };
+/// Returns the image of each service, in the order of the alphabet; one that is built without a name gets
+/// `project-service`.
+fn images(tree: &Node) -> Vec<String> {
+    let Some(Value::Map(services)) = tree.get("services").map(|n| &n.value) else { return Vec::new() };
     let project = tree.get("name").and_then(Node::as_text).unwrap_or_default();
-    services
+    let mut images: Vec<String> = services
         .iter()
         .map(|(name, service)| match service.get("image").and_then(Node::as_text) {
             Some(image) => image.to_owned(),
             None => format!("{project}-{name}"),
         })
-        .collect()
+        .collect();
+    images.sort();
+    images
 }
 
 fn lines(list: impl IntoIterator<Item = String>) -> String {

@@ -273,3 +273,16 @@ networks: {spare: }
 "#;
     insta::assert_snapshot!(advise(text), @"");
 }
+
+#[test]
+fn ports_on_networks_that_are_cut_off() {
+    let text = "services:
+  a: {image: x, networks: [in], ports: ['80:80']}
+  b: {image: x, networks: [in, out], ports: ['81:80']}
+networks: {in: {internal: true}, out: }
+";
+    insta::assert_snapshot!(advise(text), @"
+    stack.yml:2:33 `ports` warning: `ports` of `a` has no effect: its networks are internal, cut off from the outside
+        let it join another network as well, or remove `ports`
+    ");
+}

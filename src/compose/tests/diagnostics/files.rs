@@ -289,7 +289,7 @@ B=2
         ),
     ];
     insta::assert_snapshot!(diagnose_files(&files), @r#"
-    web.env:2:1 `KEY="begins here` error: unterminated quoted value "begins here
+    web.env:2:1 `KEY="begins here` error: unterminated quoted value of KEY
         close the quote; a value in quotes may go on over several lines
     "#);
 }
@@ -311,7 +311,7 @@ fn a_wrong_line_in_dot_env() {
         ),
     ];
     insta::assert_snapshot!(diagnose_files(&files), @r#"
-    .env:2:1 `!=2` error: unexpected character "!" in variable name "!=2"
+    .env:2:1 `!=2` error: unexpected character "!" in variable name "!"
         a line is NAME=value, or a # comment
     "#);
 }
