@@ -31,6 +31,10 @@ impl Host for Disk {
         }
     }
 
+    fn is_there(&self, path: &Path) -> bool {
+        path.symlink_metadata().is_ok()
+    }
+
     fn is_folder(&self, path: &Path) -> bool {
         path.is_dir()
     }

@@ -12,6 +12,8 @@ use crate::ids::ServiceName;
 pub trait Host {
     /// Returns the path without links; as it is where nothing is there.
     fn real(&self, path: &Path) -> PathBuf;
+    /// Tells whether anything is there.
+    fn is_there(&self, path: &Path) -> bool;
     /// Tells whether a folder is there.
     fn is_folder(&self, path: &Path) -> bool;
     /// Returns what is in a text file; `None` where there is none.
@@ -118,6 +120,9 @@ impl Rules {
             return Err("the action `rebuild` needs images to be built, which is not supported yet".to_owned());
         }
         let root = host.real(&rule.path);
+        if !host.is_there(&root) {
+            self.notes.push(format!("service \"{name}\": {} is not there yet: it is waited for", rule.path.display()));
+        }
         let syncs = !matches!(rule.action, WatchAction::Restart);
         let mut target = rule.target.clone().filter(|_| syncs).map(|target| {
             // A file goes to its target, or into it where that is written as a folder.

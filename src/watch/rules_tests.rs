@@ -15,6 +15,10 @@ impl Host for Fake {
         self.links.get(path).cloned().unwrap_or_else(|| path.to_owned())
     }
 
+    fn is_there(&self, path: &Path) -> bool {
+        !path.ends_with("missing")
+    }
+
     fn is_folder(&self, path: &Path) -> bool {
         !self.files.contains_key(path)
     }
@@ -264,4 +268,13 @@ fn the_shortest_form_restarts_a_service_when_what_is_mounted_changes() {
     );
     insta::assert_snapshot!(react(&project, &Fake::default(), &["/p/conf/a", "/p/other"]), @"restart: web: /p/conf, restart");
     insta::assert_snapshot!(react(&project, &Fake::default(), &["/p/app.py", "/p/.app.py.swp"]), @"restart: web: /p/app.py, restart");
+}
+
+#[test]
+fn a_path_that_is_not_there_is_told() {
+    let project = web("", &["path: ./missing, action: sync, target: /app"]);
+    insta::assert_snapshot!(react(&project, &Fake::default(), &["/p/missing/a"]), @r#"
+    note: service "web": /p/missing is not there yet: it is waited for
+    web: /p/missing/a -> /app/a
+    "#);
 }

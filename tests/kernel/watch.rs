@@ -252,7 +252,7 @@ fn a_command_runs_in_the_container_after_files_were_copied() {
         - path: ./src
           action: sync+exec
           target: /app
-          exec: {command: [sh, -c, 'cat /app/a >> /tmp/ran; echo $$WHO $$(id -u) >> /tmp/ran; test ! -e /app/bad'],
+          exec: {command: [sh, -c, 'cat /app/a >> /tmp/ran; echo $$WHO $$(id -u) >> /tmp/ran; test ! -e /app/bad || exit 1; grep -q sleep /app/a && sleep 999 || true'],
                  user: app, environment: [WHO=me]}
 ",
     );
@@ -265,6 +265,13 @@ fn a_command_runs_in_the_container_after_files_were_copied() {
     world.write("src/bad", "");
     watch.line_with("web: failed: sh -c");
     watch.line_with("ended with status 1");
+    // One that does not end keeps nobody.
+    world.write("src/a", "sleep\n");
+    fs::remove_file(world.folder().join("src/bad")).unwrap();
+    eventually("it runs", SOON, || world.sh("web", "ps").contains("sleep 999").then_some(()));
+    world.down();
+    watch.line_with("the project was taken down");
+    assert_eq!(watch.end(SOON).0, Some(0));
 }
 
 #[test]

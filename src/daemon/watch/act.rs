@@ -165,8 +165,14 @@ impl Session {
         let containers = self.daemon.running(&self.record.project, service, only).await;
         let work = containers.into_iter().map(|container| {
             let probe = probe(&hook);
+            let mut ends = self.ends.clone();
             async move {
-                let why = match container.shim.exec_wait(probe).await {
+                let output = tokio::select! {
+                    output = container.shim.exec_wait(probe) => output,
+                    // It goes on in the container, but nobody waits for a server that never ends.
+                    _ = ends.wait_for(|ends| *ends) => return None,
+                };
+                let why = match output {
                     Ok(output) if output.exit_code == 0 => return None,
                     Ok(output) => {
                         let said = output.output.trim_end();

@@ -16,7 +16,7 @@ mod session;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Daemon;
 use super::http::Sink;
@@ -36,6 +36,8 @@ pub(super) struct Watchers(Mutex<HashMap<ProjectName, Handle>>);
 #[derive(Clone)]
 struct Handle {
     orders: mpsc::UnboundedSender<Order>,
+    /// Commands in containers are not waited for any more.
+    ending: Arc<watch::Sender<bool>>,
     /// No client has to be there.
     detached: bool,
 }
@@ -113,8 +115,9 @@ impl Daemon {
         let name = record.project.clone();
         let detached = record.detached;
         let (orders, received) = mpsc::unbounded_channel();
-        let mut session = Session::begin(Arc::clone(self), record, project, resume, sink)?;
-        self.watchers.sessions().insert(name.clone(), Handle { orders, detached });
+        let (ending, ends) = watch::channel(false);
+        let mut session = Session::begin(Arc::clone(self), record, project, resume, sink, ends)?;
+        self.watchers.sessions().insert(name.clone(), Handle { orders, ending: Arc::new(ending), detached });
         // Whoever asks waits until the first copies are there; a new daemon has other things to do.
         if session.is_attended() {
             session.catch_up().await;
@@ -139,6 +142,9 @@ impl Daemon {
     /// Ends the watching of a project; a new daemon does not go on with it.
     pub(super) async fn end_watch(&self, name: &ProjectName) {
         let (ended, end) = oneshot::channel();
+        if let Some(session) = self.watchers.sessions().get(name) {
+            session.ending.send_replace(true);
+        }
         if self.watchers.tell(name, Order::End(ended)) {
             let _ = end.await;
         }

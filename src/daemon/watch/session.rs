@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Order;
 use super::record::{self, Journal, Record};
@@ -48,6 +48,8 @@ pub(super) struct Session {
     debounce: Debounce,
     began: Instant,
     sink: Option<Sink>,
+    /// True when watching is to end.
+    pub(super) ends: watch::Receiver<bool>,
     /// Keeps the daemon while there is somebody to act on.
     reason: Option<Reason>,
     /// What differs since before this session began; `None` once it was acted on.
@@ -63,6 +65,7 @@ impl Session {
         project: &Project,
         resume: bool,
         sink: Option<Sink>,
+        ends: watch::Receiver<bool>,
     ) -> Result<Self, Vec<Failure>> {
         let rules = rules(project, &record.services)?;
         let failed = |error: io::Error| vec![failure("watch files", error.to_string())];
@@ -86,6 +89,7 @@ impl Session {
             debounce: Debounce::default(),
             began: Instant::now(),
             sink,
+            ends,
             missed: Some(Vec::new()),
         };
         let changed = tokio::task::block_in_place(|| session.look_at_all()).map_err(failed)?;
