@@ -157,6 +157,7 @@ pub enum Status {
     Running,
     Waiting,
     Healthy,
+    Ready,
     Exited,
     Stopping,
     Stopped,
@@ -186,6 +187,7 @@ impl Status {
             Self::Running => "Running",
             Self::Waiting => "Waiting",
             Self::Healthy => "Healthy",
+            Self::Ready => "Ready",
             Self::Exited => "Exited",
             Self::Stopping => "Stopping",
             Self::Stopped => "Stopped",
@@ -257,6 +259,11 @@ pub enum Action {
         /// The new state.
         status: String,
     },
+    /// It is ready: told of containers whose healthcheck does not tell.
+    Ready {
+        /// What decided: `redis PING on 6379`, `port 80 listens`, `running`.
+        rule: String,
+    },
     /// Removed.
     Destroy,
 }
@@ -303,6 +310,7 @@ mod tests {
             Action::Die { exit_code: 1, oom: false, restart_in_ms: Some(100), card: Some(card) },
             Action::Stop,
             Action::Health { status: "healthy".to_owned() },
+            Action::Ready { rule: "HTTP on 80".to_owned() },
             Action::Destroy,
         ] {
             check(Event::Container {

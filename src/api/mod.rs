@@ -184,6 +184,12 @@ pub struct ContainerSummary {
     pub state: String,
     /// `starting`, `healthy`, `unhealthy`; empty without a healthcheck.
     pub health: String,
+    /// It is ready.
+    #[serde(default)]
+    pub ready: bool,
+    /// What decided that it is; before that the rule of the file, empty where it gives none.
+    #[serde(default)]
+    pub ready_rule: String,
     /// Exit status of the last run; 0 while it runs.
     pub exit_code: i32,
     /// When the current run began, or the last one ended, seconds since 1970.

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::compose::model::Condition;
 use crate::event::{Event, Resource, Status};
 use crate::ids::ContainerId;
 use crate::plan::{Cause, Op, Plan, Step};
+use crate::spec::Goal;
 
 /// What must be known of the whole plan to word a step.
 pub(super) struct Progress {
@@ -93,12 +93,13 @@ impl Progress {
             Op::RemoveContainer { .. } => (Some(S::Removing), Some(S::Removed)),
             Op::WatchReplicas(_) => (Some(S::Waiting), Some(S::Running)),
             Op::HandOver { .. } => (None, None),
-            Op::AwaitCondition(wait) => match wait.condition {
-                Condition::ServiceHealthy => (Some(S::Waiting), Some(S::Healthy)),
-                Condition::ServiceCompletedSuccessfully => (Some(S::Waiting), Some(S::Exited)),
-                Condition::ServiceStarted if step.cause == Cause::Waited => (None, Some(S::Running)),
+            Op::AwaitCondition(wait) => match wait.goal {
+                Goal::Healthy => (Some(S::Waiting), Some(S::Healthy)),
+                Goal::Completed => (Some(S::Waiting), Some(S::Exited)),
+                Goal::Ready => (Some(S::Waiting), Some(S::Ready)),
+                Goal::Started if step.cause == Cause::Waited => (None, Some(S::Running)),
                 // The lines of the starts say it.
-                Condition::ServiceStarted => (None, None),
+                Goal::Started => (None, None),
             },
         };
         (resources(&step.op), begin, end)

@@ -401,7 +401,8 @@ impl Watch {
             | Action::Oom
             | Action::Heal { .. }
             | Action::Stop
-            | Action::Health { .. } => None,
+            | Action::Health { .. }
+            | Action::Ready { .. } => None,
         }
     }
 

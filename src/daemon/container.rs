@@ -8,10 +8,12 @@ use tokio::task::JoinHandle;
 use super::autopsy::Trail;
 use super::launch::Sandbox;
 use super::presence::Reason;
+use super::ready::Prober;
 use crate::crash::Card;
 use crate::engine::{Bound, ExitStatus, ShimNotice, ShimStatus};
 use crate::host::HostError;
 use crate::ids::ServiceName;
+use crate::lifecycle::ready::Rule;
 use crate::lifecycle::{Budget, Replica, Settings, Time, condition};
 use crate::plan::ContainerState;
 use crate::spec::{ContainerSpec, Health};
@@ -40,6 +42,8 @@ pub(super) struct Entry {
     pub ending: Vec<Reply>,
     /// A shim on its way out.
     pub closing: Option<JoinHandle<()>>,
+    /// Looks for when its run is ready.
+    pub prober: Option<Prober>,
     /// When its timer fires.
     pub armed: Option<Time>,
     /// A start is under way.
@@ -74,6 +78,7 @@ impl Entry {
             starting: Vec::new(),
             ending: Vec::new(),
             closing: None,
+            prober: None,
             armed: None,
             launching: false,
             early_exit: None,
@@ -104,7 +109,7 @@ impl Entry {
     /// Returns where to look when somebody waits for it in vain; `None` when it does well.
     pub(super) fn why_not_ready(&self, service: &ServiceName) -> Option<String> {
         match self.replica.phase() {
-            condition::Phase::Running { health: Some(Health::Unhealthy) } => {
+            condition::Phase::Running { health: Some(Health::Unhealthy), .. } => {
                 let said = self.replica.probe_log().last().map(|probe| {
                     let output = match probe.output.trim().lines().next_back() {
                         Some(line) => format!(": {}", line.trim_end()),
@@ -174,6 +179,7 @@ impl Entry {
                     .collect(),
             }),
             card: self.card.as_ref(),
+            ready: self.replica.readiness(),
             bound: self.sandbox.as_ref().map_or(&[], |s| s.bound.as_slice()),
         }
     }
@@ -206,6 +212,8 @@ pub(super) struct View<'a> {
     pub health: Option<HealthView>,
     /// How its last run ended.
     pub card: Option<&'a Card>,
+    /// What decided that it is ready; `None` when it is not.
+    pub ready: Option<Rule>,
     /// Sockets that stand open on the host for it.
     pub bound: &'a [Bound],
 }

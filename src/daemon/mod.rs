@@ -40,6 +40,7 @@ mod presence;
 mod project_record;
 mod provide;
 mod queries;
+mod ready;
 mod reservations;
 mod socket;
 mod state;

@@ -77,7 +77,7 @@ impl Reservations {
                     continue;
                 }
                 let state = ContainerState::Created;
-                observed.containers.push(ObservedContainer { spec: spec.clone(), state, health: None });
+                observed.containers.push(ObservedContainer { spec: spec.clone(), state, health: None, ready: false });
             }
         }
     }

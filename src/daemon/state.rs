@@ -16,15 +16,17 @@ use super::history::History;
 use super::launch::{self, Launch, Launched, Namespace};
 use super::mounts;
 use super::presence::Presence;
+use super::ready::{self, Place, Prober};
 use crate::crash::{By, Sent};
 use crate::engine::{ExitStatus, Probe, Runs, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
 use crate::ids::{ContainerId, NetworkName, ProjectName};
 use crate::lifecycle::condition::{self, Verdict};
+use crate::lifecycle::ready::Rule;
 use crate::lifecycle::{self, Command, Report, Time};
 use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait};
-use crate::spec::{ContainerSpec, Health, NetworkSpec};
+use crate::spec::{ContainerSpec, Goal, Health, NetworkSpec};
 
 /// What the owner is told or asked.
 pub(super) enum Input {
@@ -56,6 +58,8 @@ pub(super) enum Input {
     Probed { id: ContainerId, run: u64, probe: u64, began: Time, code: i32, output: String },
     /// Its check fails: its policy may start it again.
     Ailing { id: ContainerId, run: u64 },
+    /// It was found ready.
+    Ready { id: ContainerId, run: u64, rule: Rule },
     /// A shim said something.
     Notice(ShimNotice),
 }
@@ -179,6 +183,10 @@ impl State {
             Input::Kill { id, signal, by, reply } => self.kill(&id, signal, by, reply),
             Input::Remove { id, reply } => self.remove(&id, reply),
             Input::Await { wait, reply } => {
+                if wait.goal == Goal::Ready {
+                    let probers = wait.containers.iter().filter_map(|(id, _)| self.containers.get(id)?.prober.as_ref());
+                    probers.for_each(Prober::hurry);
+                }
                 self.waits.push((wait, reply));
                 self.answer_waits();
             }
@@ -190,6 +198,11 @@ impl State {
                 }
             }
             Input::Ailing { id, run } => self.ailing(&id, run),
+            Input::Ready { id, run, rule } => {
+                if self.containers.get(&id).is_some_and(|e| e.run == run) {
+                    self.step(&id, lifecycle::Input::Ready { rule });
+                }
+            }
             Input::Notice(notice) => self.notice(notice),
         }
     }
@@ -268,7 +281,7 @@ impl State {
             self.record(id, |runs| runs.stopped_by_user = stopped);
         }
         for command in commands {
-            self.carry_out(id, &command);
+            self.carry_out(id, command);
         }
         if self.containers.get(id).is_some_and(|e| e.replica.is_at_rest()) {
             self.rest(id);
@@ -278,11 +291,12 @@ impl State {
         self.answer_waits();
     }
 
-    fn carry_out(&mut self, id: &ContainerId, command: &Command) {
+    fn carry_out(&mut self, id: &ContainerId, command: Command) {
         let Some(entry) = self.containers.get_mut(id) else { return };
-        match *command {
+        match command {
             Command::Start => self.launch(id),
             Command::Probe { probe, timeout } => self.probe(id, probe, timeout),
+            Command::WatchReady => self.look_for_readiness(id),
             Command::SetTimer(at) => {
                 if let Some(armed) = entry.armed.replace(at) {
                     self.timers.remove(&(armed, id.clone()));
@@ -302,7 +316,7 @@ impl State {
 
     /// Tells what a container's state machine reports; a death with its card.
     fn report(&mut self, id: &ContainerId, report: Report) {
-        if let (Report::Health(Health::Unhealthy), Some(entry)) = (report, self.containers.get(id)) {
+        if let (Report::Health(Health::Unhealthy), Some(entry)) = (&report, self.containers.get(id)) {
             // Not at once: the state machine is in the middle of a step.
             let _ = self.inputs.send(Input::Ailing { id: id.clone(), run: entry.run });
         }
@@ -465,6 +479,24 @@ impl State {
         });
     }
 
+    /// Begins to look for when a run is ready.
+    fn look_for_readiness(&mut self, id: &ContainerId) {
+        let Some(entry) = self.containers.get_mut(id) else { return };
+        let (Some(pid), Some(sandbox)) = (entry.pid, &entry.sandbox) else { return };
+        let place = Place {
+            netns: sandbox.netns.clone(),
+            pid,
+            log: self.parts.engine.log_path(&entry.spec.name),
+            started_ns: entry.started_ns.unwrap_or_default(),
+        };
+        let (inputs, key, run) = (self.inputs.clone(), id.clone(), entry.run);
+        let found = move |rule| drop(inputs.send(Input::Ready { id: key, run, rule }));
+        match ready::look(&entry.spec, place, found) {
+            Ok(prober) => entry.prober = Some(prober),
+            Err(error) => tracing::warn!(container = entry.spec.name, %error, "cannot find out when it is ready"),
+        }
+    }
+
     fn notice(&mut self, notice: ShimNotice) {
         match notice {
             ShimNotice::Exited { id, status } => {
@@ -564,6 +596,9 @@ impl State {
     /// Answers those who wait for the container to have ended or to run.
     fn settle(&mut self, id: &ContainerId) {
         let Some(entry) = self.containers.get_mut(id) else { return };
+        if entry.pid.is_none() {
+            entry.prober = None;
+        }
         if entry.replica.is_at_rest() {
             for reply in entry.ending.drain(..) {
                 let _ = reply.send(Ok(()));
@@ -597,7 +632,7 @@ impl State {
         let verdict = |wait: &Wait| {
             let phase = |id: &ContainerId| containers.get(id).map_or(condition::Phase::Gone, |e| e.replica.phase());
             let phases = wait.containers.iter().map(|(id, name)| (name.as_str(), phase(id)));
-            condition::evaluate(&wait.service, wait.condition, phases)
+            condition::evaluate(&wait.service, wait.goal, phases)
         };
         let mut open = Vec::with_capacity(self.waits.len());
         for (wait, reply) in self.waits.drain(..) {
@@ -630,6 +665,7 @@ impl State {
             spec: ContainerSpec::clone(&entry.spec),
             state: entry.state(),
             health: entry.replica.health(),
+            ready: entry.replica.readiness().is_some(),
         });
         Observed {
             containers: containers.collect(),
@@ -649,6 +685,7 @@ fn action_of(report: Report) -> Action {
         Report::Died { code, oom, .. } => Action::Die { exit_code: code, oom, restart_in_ms: None, card: None },
         Report::Stopped => Action::Stop,
         Report::Health(health) => Action::Health { status: health.word().to_owned() },
+        Report::Ready(rule) => Action::Ready { rule: rule.to_string() },
     }
 }
 

@@ -5,7 +5,7 @@ use crate::api::{ContainerSummary, Publisher};
 use crate::crash::Card;
 use crate::ids::ProjectName;
 use crate::plan::labels;
-use crate::spec::{MountKind, Protocol};
+use crate::spec::{MountKind, Protocol, Ready};
 
 /// Returns the line of `ps` for a container.
 pub(super) fn summary(view: &View<'_>) -> ContainerSummary {
@@ -23,6 +23,12 @@ pub(super) fn summary(view: &View<'_>) -> ContainerSummary {
         created: seconds(view.created_ns),
         state: view.state.to_owned(),
         health: view.health.as_ref().map_or("", |h| h.status.word()).to_owned(),
+        ready: view.ready.is_some(),
+        ready_rule: match (&view.ready, &spec.ready) {
+            (Some(rule), _) => rule.to_string(),
+            (None, Some(rule)) if running && *rule != Ready::Auto => rule.to_string(),
+            _ => String::new(),
+        },
         exit_code: if view.state == "running" { 0 } else { view.exit_code },
         since: if running { view.started_ns } else { view.finished_ns.or(view.started_ns) }.map(seconds),
         restarts: view.restarts,

@@ -1,8 +1,7 @@
 //! Whether what a dependent waits for holds (spec row `svc-depends-on-any-condition`).
 
-use crate::compose::model::Condition;
 use crate::ids::ServiceName;
-use crate::spec::Health;
+use crate::spec::{Goal, Health};
 
 /// What a replica does, as far as conditions ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +12,8 @@ pub enum Phase {
     Running {
         /// `None` without a healthcheck.
         health: Option<Health>,
+        /// It is ready by its rule.
+        ready: bool,
     },
     /// It ended and is started again.
     Restarting,
@@ -40,12 +41,12 @@ pub enum Verdict {
 /// No replicas: nothing to wait for.
 pub fn evaluate<'a>(
     service: &ServiceName,
-    condition: Condition,
+    goal: Goal,
     replicas: impl IntoIterator<Item = (&'a str, Phase)>,
 ) -> Verdict {
     let mut all = Verdict::Met;
     for (name, phase) in replicas {
-        match one(service, condition, name, phase) {
+        match one(service, goal, name, phase) {
             Verdict::Met => {}
             Verdict::Pending => all = Verdict::Pending,
             failed @ Verdict::Failed(_) => return failed,
@@ -54,20 +55,19 @@ pub fn evaluate<'a>(
     all
 }
 
-fn one(service: &ServiceName, condition: Condition, name: &str, phase: Phase) -> Verdict {
+fn one(service: &ServiceName, goal: Goal, name: &str, phase: Phase) -> Verdict {
     let failed = |why: &str| Verdict::Failed(format!("dependency failed to start: container {name} {why}"));
-    match (condition, phase) {
+    match (goal, phase) {
         (_, Phase::Pending) => Verdict::Pending,
         (_, Phase::Gone) => failed("was removed"),
-        (Condition::ServiceStarted, Phase::Running { .. } | Phase::Exited { code: 0 }) => Verdict::Met,
-        (Condition::ServiceStarted | Condition::ServiceHealthy, Phase::Exited { code }) => {
-            failed(&format!("exited ({code})"))
-        }
-        (Condition::ServiceHealthy, Phase::Running { health: Some(Health::Healthy) }) => Verdict::Met,
-        (Condition::ServiceHealthy, Phase::Running { health: Some(Health::Unhealthy) }) => failed("is unhealthy"),
-        (Condition::ServiceHealthy, Phase::Running { health: None }) => failed("has no healthcheck configured"),
-        (Condition::ServiceCompletedSuccessfully, Phase::Exited { code: 0 }) => Verdict::Met,
-        (Condition::ServiceCompletedSuccessfully, Phase::Exited { code }) => {
+        (Goal::Started, Phase::Running { .. } | Phase::Exited { code: 0 }) => Verdict::Met,
+        (Goal::Ready, Phase::Running { ready: true, .. } | Phase::Exited { code: 0 }) => Verdict::Met,
+        (Goal::Started | Goal::Healthy | Goal::Ready, Phase::Exited { code }) => failed(&format!("exited ({code})")),
+        (Goal::Healthy, Phase::Running { health: Some(Health::Healthy), .. }) => Verdict::Met,
+        (Goal::Healthy | Goal::Ready, Phase::Running { health: Some(Health::Unhealthy), .. }) => failed("is unhealthy"),
+        (Goal::Healthy, Phase::Running { health: None, .. }) => failed("has no healthcheck configured"),
+        (Goal::Completed, Phase::Exited { code: 0 }) => Verdict::Met,
+        (Goal::Completed, Phase::Exited { code }) => {
             Verdict::Failed(format!("service {:?} didn't complete successfully: exit {code}", service.as_str()))
         }
         (_, Phase::Running { .. } | Phase::Restarting) => Verdict::Pending,
@@ -79,9 +79,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(condition: Condition, phases: &[Phase], expected: &str) {
+    fn check(goal: Goal, phases: &[Phase], expected: &str) {
         let names = ["app-db-1", "app-db-2", "app-db-3"];
-        let shown = match evaluate(&"db".into(), condition, names.into_iter().zip(phases.iter().copied())) {
+        let shown = match evaluate(&"db".into(), goal, names.into_iter().zip(phases.iter().copied())) {
             Verdict::Met => "met".to_owned(),
             Verdict::Pending => "pending".to_owned(),
             Verdict::Failed(why) => why,
@@ -90,15 +90,15 @@ mod tests {
     }
 
     fn running(health: Health) -> Phase {
-        Phase::Running { health: Some(health) }
+        Phase::Running { health: Some(health), ready: health == Health::Healthy }
     }
 
     #[test]
     fn started() {
-        use Condition::ServiceStarted as C;
+        use Goal::Started as C;
         check(C, &[], "met");
-        check(C, &[Phase::Running { health: None }, running(Health::Unhealthy)], "met");
-        check(C, &[Phase::Running { health: None }, Phase::Pending], "pending");
+        check(C, &[Phase::Running { health: None, ready: false }, running(Health::Unhealthy)], "met");
+        check(C, &[Phase::Running { health: None, ready: false }, Phase::Pending], "pending");
         check(C, &[Phase::Exited { code: 0 }], "met");
         check(C, &[Phase::Restarting], "pending");
         check(C, &[Phase::Exited { code: 3 }], "dependency failed to start: container app-db-1 exited (3)");
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn healthy() {
-        use Condition::ServiceHealthy as C;
+        use Goal::Healthy as C;
         check(C, &[running(Health::Healthy), running(Health::Starting)], "pending");
         check(C, &[running(Health::Healthy), running(Health::Healthy)], "met");
         check(C, &[Phase::Restarting], "pending");
@@ -119,7 +119,7 @@ mod tests {
         check(C, &[Phase::Exited { code: 0 }], "dependency failed to start: container app-db-1 exited (0)");
         check(
             C,
-            &[Phase::Running { health: None }],
+            &[Phase::Running { health: None, ready: false }],
             "dependency failed to start: container app-db-1 has no healthcheck configured",
         );
         check(C, &[Phase::Gone], "dependency failed to start: container app-db-1 was removed");
@@ -127,10 +127,24 @@ mod tests {
 
     #[test]
     fn completed() {
-        use Condition::ServiceCompletedSuccessfully as C;
-        check(C, &[Phase::Running { health: None }, Phase::Exited { code: 0 }], "pending");
+        use Goal::Completed as C;
+        check(C, &[Phase::Running { health: None, ready: false }, Phase::Exited { code: 0 }], "pending");
         check(C, &[Phase::Exited { code: 0 }], "met");
         check(C, &[Phase::Restarting], "pending");
         check(C, &[Phase::Exited { code: 2 }], "service \"db\" didn't complete successfully: exit 2");
+    }
+
+    #[test]
+    fn ready() {
+        use Goal::Ready as C;
+        let ready = |ready| Phase::Running { health: None, ready };
+        check(C, &[ready(true), running(Health::Healthy)], "met");
+        check(C, &[ready(true), ready(false)], "pending");
+        check(C, &[ready(true), running(Health::Starting)], "pending");
+        check(C, &[Phase::Exited { code: 0 }, ready(true)], "met");
+        check(C, &[Phase::Exited { code: 2 }], "dependency failed to start: container app-db-1 exited (2)");
+        check(C, &[running(Health::Unhealthy)], "dependency failed to start: container app-db-1 is unhealthy");
+        check(C, &[Phase::Restarting], "pending");
+        check(C, &[Phase::Pending], "pending");
     }
 }

@@ -11,9 +11,13 @@ use super::Time;
 use crate::spec::{Health, HealthcheckSpec};
 
 /// First pause between the probes before one interval has passed.
-const QUICK_FIRST: Duration = Duration::from_millis(50);
+const QUICK_FIRST: Duration = Duration::from_millis(20);
 /// Longest of these pauses: a database that needs 20 s is not found healthy 20 s later.
 const QUICK_LAST: Duration = Duration::from_secs(1);
+/// These pauses are a fifth of the container's age, so that it is found healthy soon after it is,
+const QUICK_PART: u32 = 5;
+/// and twice as long as the probe took, so that a heavy one leaves the container its time.
+const QUICK_LOAD: u32 = 2;
 /// Results that are kept, as Docker does.
 const LOG: usize = 5;
 /// Bytes of a probe's output that are kept, as Docker does.
@@ -40,7 +44,6 @@ pub(super) struct Probing {
     status: Health,
     well_since: Option<Time>,
     streak: u32,
-    quick: Duration,
     in_flight: Option<u64>,
     next: Time,
     log: VecDeque<ProbeResult>,
@@ -54,7 +57,6 @@ impl Probing {
             status: Health::Starting,
             well_since: None,
             streak: 0,
-            quick: QUICK_FIRST,
             in_flight: None,
             next: now,
             log: VecDeque::new(),
@@ -81,7 +83,7 @@ impl Probing {
     /// Returns the same probes at the times of another specification.
     pub(super) fn rescheduled(mut self, spec: HealthcheckSpec, now: Time) -> Self {
         self.spec = spec;
-        self.next = self.next.min(now + self.pause(now));
+        self.next = self.next.min(now + self.pause(now, Duration::ZERO));
         self
     }
 
@@ -124,7 +126,7 @@ impl Probing {
                 self.well_since = None;
             }
         }
-        self.next = now + self.pause(now);
+        self.next = now + self.pause(now, now.since(result.began));
         truncate(&mut result.output);
         if self.log.len() == LOG {
             self.log.pop_front();
@@ -140,7 +142,7 @@ impl Probing {
             || (began.since(self.started) >= self.spec.interval && began.since(self.started) >= self.spec.start_period)
     }
 
-    fn pause(&mut self, now: Time) -> Duration {
+    fn pause(&self, now: Time, took: Duration) -> Duration {
         let age = now.since(self.started);
         let starting = self.status == Health::Starting;
         let regular =
@@ -149,9 +151,9 @@ impl Probing {
         if !starting || first_regular.is_zero() {
             return regular;
         }
-        let pause = self.quick.min(regular).min(first_regular);
-        self.quick = (self.quick * 2).min(QUICK_LAST);
-        pause
+        let quick = (age / QUICK_PART).max(took * QUICK_LOAD).clamp(QUICK_FIRST, QUICK_LAST);
+        let quick = Duration::from_millis(u64::try_from(quick.as_millis()).unwrap_or(u64::MAX));
+        quick.min(regular).min(first_regular)
     }
 }
 

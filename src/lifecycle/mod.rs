@@ -16,6 +16,7 @@ mod ailing_tests;
 mod budget;
 pub mod condition;
 mod health;
+pub mod ready;
 pub mod rollout;
 #[cfg(test)]
 mod tests;
@@ -26,10 +27,11 @@ pub use health::ProbeResult;
 use std::ops::Add;
 use std::time::Duration;
 
-use crate::spec::{ContainerSpec, Health, HealthcheckSpec, RestartPolicy};
+use crate::spec::{ContainerSpec, Health, HealthcheckSpec, Ready, RestartPolicy};
 use ailing::Ailing;
 use condition::Phase;
 use health::Probing;
+use ready::Rule;
 
 /// First pause before a restart (spec row `svc-restart`).
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -67,6 +69,8 @@ pub struct Settings {
     pub restart: RestartPolicy,
     /// How its health is probed.
     pub healthcheck: Option<HealthcheckSpec>,
+    /// How it is known that it is ready.
+    pub ready: Ready,
     /// Signal that asks it to stop.
     pub stop_signal: i32,
 }
@@ -74,7 +78,12 @@ pub struct Settings {
 impl Settings {
     /// Returns the settings of a container.
     pub fn of(spec: &ContainerSpec) -> Self {
-        Self { restart: spec.restart, healthcheck: spec.healthcheck.clone(), stop_signal: spec.stop_signal }
+        Self {
+            restart: spec.restart,
+            healthcheck: spec.healthcheck.clone(),
+            ready: spec.ready.clone().unwrap_or_default(),
+            stop_signal: spec.stop_signal,
+        }
     }
 }
 
@@ -107,6 +116,11 @@ pub enum Input {
         code: i32,
         /// What it printed.
         output: String,
+    },
+    /// It was found ready, after [`Command::WatchReady`].
+    Ready {
+        /// By this rule.
+        rule: Rule,
     },
     /// The moment of the last [`Command::SetTimer`] came.
     Timer,
@@ -150,6 +164,8 @@ pub enum Command {
         /// After so long it is killed and has failed.
         timeout: Duration,
     },
+    /// Find out when this run of it is ready.
+    WatchReady,
     /// Send [`Input::Timer`] at this moment, and at no other that was asked for before. Too early
     /// or too often does no harm.
     SetTimer(Time),
@@ -162,7 +178,7 @@ pub enum Command {
 }
 
 /// What others want to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// It runs.
     Started,
@@ -179,6 +195,8 @@ pub enum Report {
     Stopped,
     /// Its health changed.
     Health(Health),
+    /// It is ready by a rule that is not its healthcheck.
+    Ready(Rule),
 }
 
 /// One container's life.
@@ -195,6 +213,8 @@ pub struct Replica {
     probes: u64,
     probing: Option<Probing>,
     ailing: Ailing,
+    /// What found this run ready; its health is looked at where that decides.
+    ready: Option<Rule>,
     armed: Option<Time>,
 }
 
@@ -235,6 +255,7 @@ impl Replica {
             probes: 0,
             probing: None,
             ailing: Ailing::default(),
+            ready: None,
             armed: None,
         }
     }
@@ -264,6 +285,22 @@ impl Replica {
     /// Returns its health; `None` when it is not probed or does not run.
     pub fn health(&self) -> Option<Health> {
         self.probing.as_ref().map(Probing::status)
+    }
+
+    /// Returns the rule by which it is ready; `None` when it is not.
+    pub fn readiness(&self) -> Option<Rule> {
+        match self.state {
+            State::Running { .. } if self.is_judged_by_health() => {
+                (self.health() == Some(Health::Healthy)).then_some(Rule::Healthcheck)
+            }
+            State::Running { .. } => self.ready.clone(),
+            _ => None,
+        }
+    }
+
+    /// Tells whether its healthcheck decides when it is ready.
+    fn is_judged_by_health(&self) -> bool {
+        self.settings.ready == Ready::Auto && self.probing.is_some()
     }
 
     /// Returns how many probes failed in a row.
@@ -307,7 +344,7 @@ impl Replica {
         match self.state {
             State::Created | State::Starting { again: false, .. } => Phase::Pending,
             State::Starting { again: true, .. } | State::Waiting { .. } => Phase::Restarting,
-            State::Running { .. } => Phase::Running { health: self.health() },
+            State::Running { .. } => Phase::Running { health: self.health(), ready: self.readiness().is_some() },
             State::Exited { code, .. } => Phase::Exited { code },
             State::Removed => Phase::Gone,
         }
@@ -336,6 +373,12 @@ impl Replica {
                 }
             }
             Input::Ailing { grace } => self.end_for_health(grace, now, &mut commands),
+            Input::Ready { rule } => {
+                if matches!(self.state, State::Running { .. }) && self.ready.is_none() {
+                    self.ready = Some(rule.clone());
+                    commands.push(Command::Report(Report::Ready(rule)));
+                }
+            }
             Input::Timer => {
                 self.armed = None;
                 self.timer(now, &mut commands);
@@ -352,6 +395,7 @@ impl Replica {
             Input::Removed => {
                 self.state = State::Removed;
                 self.probing = None;
+                self.ready = None;
             }
         }
         let deadline = self.deadline();
@@ -391,9 +435,20 @@ impl Replica {
         self.state = State::Running { since: now, stopping: None };
         self.probing = self.settings.healthcheck.clone().map(|spec| Probing::new(spec, now));
         commands.push(Command::Report(Report::Started));
+        self.ready = None;
+        if stop.is_none() {
+            self.look_for_readiness(commands);
+        }
         match stop {
             Some((signal, grace)) => self.stop(signal, grace, now, commands),
             None => self.probe(now, commands),
+        }
+    }
+
+    fn look_for_readiness(&mut self, commands: &mut Vec<Command>) {
+        self.ready = (self.settings.ready == Ready::None).then_some(Rule::Started);
+        if self.ready.is_none() && !self.is_judged_by_health() {
+            commands.push(Command::WatchReady);
         }
     }
 
@@ -420,6 +475,7 @@ impl Replica {
             State::Created | State::Waiting { .. } | State::Exited { .. } | State::Removed => return,
         };
         self.probing = None;
+        self.ready = None;
         if was_well {
             self.pause = FIRST_PAUSE;
         }
@@ -500,6 +556,7 @@ impl Replica {
     /// other times goes on with what is known.
     fn change(&mut self, settings: Settings, now: Time, commands: &mut Vec<Command>) {
         let checks = settings.healthcheck != self.settings.healthcheck;
+        let rule = settings.ready != self.settings.ready || checks;
         self.settings = settings;
         match self.state {
             State::Running { stopping: None, .. } if checks => {
@@ -518,6 +575,9 @@ impl Replica {
                 self.state = State::Exited { code, oom: false };
             }
             _ => {}
+        }
+        if rule && matches!(self.state, State::Running { stopping: None, .. }) {
+            self.look_for_readiness(commands);
         }
     }
 

@@ -72,7 +72,7 @@ impl Watch {
 /// Tells whether a replica does what it shall: it runs and is not known to be ill, or did its work.
 fn is_up(phase: Phase) -> bool {
     match phase {
-        Phase::Running { health } => health.is_none_or(|health| health == Health::Healthy),
+        Phase::Running { health, .. } => health.is_none_or(|health| health == Health::Healthy),
         Phase::Exited { code } => code == 0,
         _ => false,
     }
@@ -81,7 +81,7 @@ fn is_up(phase: Phase) -> bool {
 /// Returns how a replica failed.
 fn failure(seen: &Seen) -> Option<String> {
     let how = match seen.phase {
-        Phase::Running { health: Some(Health::Unhealthy) } => "is unhealthy".to_owned(),
+        Phase::Running { health: Some(Health::Unhealthy), .. } => "is unhealthy".to_owned(),
         Phase::Running { .. } if seen.restarts > 0 => "had to be started again".to_owned(),
         Phase::Restarting => "ended and is started again".to_owned(),
         Phase::Exited { code } if code != 0 => format!("ended with status {code}"),
@@ -98,9 +98,9 @@ mod tests {
 
     use super::*;
 
-    const STARTING: Phase = Phase::Running { health: Some(Health::Starting) };
-    const HEALTHY: Phase = Phase::Running { health: Some(Health::Healthy) };
-    const RUNNING: Phase = Phase::Running { health: None };
+    const STARTING: Phase = Phase::Running { health: Some(Health::Starting), ready: false };
+    const HEALTHY: Phase = Phase::Running { health: Some(Health::Healthy), ready: false };
+    const RUNNING: Phase = Phase::Running { health: None, ready: false };
 
     fn at(seconds: u64) -> Time {
         Time(Duration::from_secs(seconds))
@@ -155,7 +155,7 @@ mod tests {
         let failed = |how: &str| Verdict::Failed(format!("web-2 {how}"));
         check(Phase::Exited { code: 1 }, 0, failed("ended with status 1"));
         check(Phase::Restarting, 0, failed("ended and is started again"));
-        check(Phase::Running { health: Some(Health::Unhealthy) }, 0, failed("is unhealthy"));
+        check(Phase::Running { health: Some(Health::Unhealthy), ready: false }, 0, failed("is unhealthy"));
         check(Phase::Pending, 0, failed("was not started"));
         check(Phase::Gone, 0, failed("does not exist"));
         check(Phase::Exited { code: 1 }, 1, Verdict::Good);

@@ -10,11 +10,13 @@ struct Sim {
     /// What happened, with the milliseconds at which it did.
     log: Vec<String>,
     probe: Option<(u64, Time)>,
+    /// How often it was to be found out when it is ready.
+    watched: u32,
 }
 
 impl Sim {
     fn new(restart: RestartPolicy) -> Self {
-        Self::with(Settings { restart, healthcheck: None, stop_signal: 15 })
+        Self::with(Settings { restart, healthcheck: None, ready: Ready::Auto, stop_signal: 15 })
     }
 
     fn probed(interval: u64, retries: u32, start_period: u64) -> Self {
@@ -29,13 +31,14 @@ impl Sim {
                 start_interval: Duration::from_secs(5),
                 retries,
             }),
+            ready: Ready::Auto,
             stop_signal: 15,
         })
     }
 
     fn with(settings: Settings) -> Self {
         let replica = Replica::new(settings);
-        Self { replica, now: Time::default(), timer: None, log: Vec::new(), probe: None }
+        Self { replica, now: Time::default(), timer: None, log: Vec::new(), probe: None, watched: 0 }
     }
 
     fn feed(&mut self, input: Input) -> &mut Self {
@@ -61,6 +64,11 @@ impl Sim {
                 }
                 Command::Report(Report::Stopped) => "stopped".to_owned(),
                 Command::Report(Report::Health(health)) => health.word().to_owned(),
+                Command::Report(Report::Ready(rule)) => format!("ready: {rule}"),
+                Command::WatchReady => {
+                    self.watched += 1;
+                    continue;
+                }
             };
             self.log.push(format!("{} {what}", self.now.0.as_millis()));
         }
@@ -270,7 +278,7 @@ fn nothing_happens_after_removal() {
 #[test]
 fn policies_after_the_engine_starts_anew() {
     let starts = |restart, stopped| {
-        let settings = Settings { restart, healthcheck: None, stop_signal: 15 };
+        let settings = Settings { restart, healthcheck: None, ready: Ready::Auto, stop_signal: 15 };
         Replica::with_past(settings, 0, stopped).ended(0).starts_with_engine()
     };
     assert!(starts(RestartPolicy::Always, true) && starts(RestartPolicy::UnlessStopped, false));
@@ -291,7 +299,7 @@ fn probes_are_quick_until_the_first_interval_has_passed() {
     let mut sim = Sim::probed(3_000, 2, 0);
     sim.start()
         .answering(1, 2_999)
-        .check("0 start; 0 probe; 50 probe; 150 probe; 350 probe; 750 probe; 1550 probe; 2550 probe");
+        .check("0 start; 0 probe; 20 probe; 40 probe; 60 probe; 80 probe; 100 probe; 120 probe; 144 probe; 172 probe; 206 probe; 247 probe; 296 probe; 355 probe; 426 probe; 511 probe; 613 probe; 735 probe; 882 probe; 1058 probe; 1269 probe; 1522 probe; 1826 probe; 2191 probe; 2629 probe");
     assert_eq!((sim.replica.failing_streak(), sim.replica.health()), (0, Some(Health::Starting)));
     // Then as Docker: at one interval, two intervals.
     sim.answering(1, 6_001).check("3000 probe; 6000 probe; 6000 unhealthy; 9000 probe");
@@ -377,7 +385,8 @@ fn early_and_repeated_timers_do_no_harm() {
 
 #[test]
 fn a_new_engine_goes_on_with_the_count_of_tries() {
-    let settings = Settings { restart: RestartPolicy::OnFailure(Some(3)), healthcheck: None, stop_signal: 15 };
+    let settings =
+        Settings { restart: RestartPolicy::OnFailure(Some(3)), healthcheck: None, ready: Ready::Auto, stop_signal: 15 };
     let mut sim = Sim::with(settings.clone());
     sim.replica = Replica::with_past(settings, 2, false);
     sim.feed(Input::Started).feed(Input::Exited { code: 1, oom: false });
@@ -387,7 +396,7 @@ fn a_new_engine_goes_on_with_the_count_of_tries() {
 
 #[test]
 fn a_stop_that_an_engine_did_not_live_to_see_is_no_crash() {
-    let settings = Settings { restart: RestartPolicy::Always, healthcheck: None, stop_signal: 15 };
+    let settings = Settings { restart: RestartPolicy::Always, healthcheck: None, ready: Ready::Auto, stop_signal: 15 };
     let mut sim = Sim::with(settings.clone());
     sim.replica = Replica::with_past(settings, 0, true);
     sim.feed(Input::Started).feed(Input::Exited { code: 143, oom: false });
@@ -396,7 +405,8 @@ fn a_stop_that_an_engine_did_not_live_to_see_is_no_crash() {
 
 #[test]
 fn what_a_new_engine_takes_up_is_tried_again_when_it_fails() {
-    let settings = Settings { restart: RestartPolicy::UnlessStopped, healthcheck: None, stop_signal: 15 };
+    let settings =
+        Settings { restart: RestartPolicy::UnlessStopped, healthcheck: None, ready: Ready::Auto, stop_signal: 15 };
     let mut sim = Sim::with(settings.clone());
     sim.replica = Replica::with_past(settings, 0, false).ended(137);
     sim.feed(Input::Resumed).pass(0).feed(Input::StartFailed { code: 128 }).pass(100).feed(Input::Started);
@@ -433,7 +443,7 @@ fn another_check_finds_the_health_anew_and_another_schedule_keeps_it() {
 
 #[test]
 fn another_policy_is_in_force_at_the_next_end_and_none_ends_the_waiting() {
-    let policy = |restart| Input::Changed(Settings { restart, healthcheck: None, stop_signal: 15 });
+    let policy = |restart| Input::Changed(Settings { restart, healthcheck: None, ready: Ready::Auto, stop_signal: 15 });
     let mut sim = Sim::new(RestartPolicy::No);
     sim.feed(Input::StartRequested).feed(Input::Started).feed(policy(RestartPolicy::Always));
     sim.feed(Input::Exited { code: 0, oom: false });
@@ -442,4 +452,28 @@ fn another_policy_is_in_force_at_the_next_end_and_none_ends_the_waiting() {
     assert!(sim.replica.is_at_rest());
     sim.pass(200);
     assert_eq!(sim.log.len(), 2);
+}
+
+#[test]
+fn ready_by_the_rule_that_applies() {
+    let mut plain = Sim::new(RestartPolicy::Always);
+    plain.start();
+    assert_eq!((plain.watched, plain.replica.readiness()), (1, None));
+    plain.feed(Input::Ready { rule: Rule::Listens(80) });
+    assert_eq!(plain.replica.readiness(), Some(Rule::Listens(80)));
+    // The next run has to show it again.
+    plain.exit(1).pass(100).feed(Input::Started);
+    assert_eq!((plain.watched, plain.replica.readiness()), (2, None));
+
+    let mut checked = Sim::probed(1000, 3, 0);
+    checked.start();
+    assert_eq!((checked.watched, checked.replica.readiness()), (0, None));
+    checked.answer(0);
+    assert_eq!(checked.replica.readiness(), Some(Rule::Healthcheck));
+    // The file gives another rule.
+    let settings = Settings { ready: Ready::Tcp(80), ..checked.replica.settings.clone() };
+    checked.feed(Input::Changed(settings.clone()));
+    assert_eq!((checked.watched, checked.replica.readiness()), (1, None));
+    checked.feed(Input::Changed(Settings { ready: Ready::None, ..settings }));
+    assert_eq!((checked.watched, checked.replica.readiness()), (1, Some(Rule::Started)));
 }

@@ -20,6 +20,7 @@
 
 mod bridge;
 mod dns;
+mod listeners;
 mod messages;
 mod namespace;
 mod netlink;
@@ -51,6 +52,8 @@ use crate::ids::{ContainerId, NetworkName};
 use crate::spec::{Endpoint, NetworkSpec};
 
 pub use self::bridge::{ObservedBridge, ObservedNet, ObservedVeth};
+pub use self::listeners::{Listeners, ListeningSocket};
+pub use self::namespace::enter_for_good;
 
 /// How long sockets opened along with a namespace wait for [`Net::attach`] and [`Net::serve_dns`].
 const PREPARED_FOR: Duration = Duration::from_secs(30);

@@ -40,6 +40,14 @@ pub(super) fn run_in<T: Send>(place: Place<'_>, work: impl FnOnce() -> io::Resul
     })
 }
 
+/// Puts the calling thread into a network namespace for good: for threads that do nothing else.
+///
+/// # Errors
+/// When the descriptor is no network namespace.
+pub fn enter_for_good(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(io::Error::from)
+}
+
 /// As [`run_in`] a new one, without a waiting thread: the kernel takes a millisecond and more for
 /// a namespace, in which the caller's thread can do other work.
 pub(super) async fn run_in_new<T: Send + 'static>(work: fn() -> io::Result<T>) -> io::Result<T> {

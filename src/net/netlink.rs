@@ -51,6 +51,11 @@ impl Socket {
         Self::open(protocols::NETLINK_NETFILTER)
     }
 
+    /// Opens a socket that tells of sockets, in the calling thread's namespace.
+    pub(super) fn diagnostics() -> io::Result<Self> {
+        Self::open(protocols::NETLINK_SOCK_DIAG)
+    }
+
     fn open(protocol: isize) -> io::Result<Self> {
         let mut raw = RawSocket::new(protocol)?;
         raw.bind_auto()?;

@@ -41,7 +41,7 @@ fn subject(op: &Op) -> (&'static str, String) {
         Op::CreateContainer { target, .. } => ("create", target.id.to_string()),
         Op::UpdateContainer { target, .. } => ("update", target.id.to_string()),
         Op::StartContainer(target) => ("start", target.id.to_string()),
-        Op::AwaitCondition(wait) => ("await", format!("{}{:?}{}", wait.service, wait.condition, wait.required)),
+        Op::AwaitCondition(wait) => ("await", format!("{}{:?}{}", wait.service, wait.goal, wait.required)),
         Op::WatchReplicas(batch) => ("watch", format!("{}{}", batch.service, batch.containers.len())),
         Op::HandOver { from, .. } => ("hand-over", from.id.to_string()),
         Op::StopContainer { target, .. } => ("stop", target.id.to_string()),

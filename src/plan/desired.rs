@@ -150,6 +150,7 @@ pub(super) fn container(
         stop_grace: service.stop_grace_period.unwrap_or(DEFAULT_GRACE),
         restart: service.restart_policy(),
         healthcheck: healthcheck(service.healthcheck.as_ref(), &image.config),
+        ready: service.x_stack.ready.clone(),
         exposed: exposed(service, &image.config),
         links: service
             .links

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::labels::condition_word;
 use super::{Cause, Note, Op, Plan, Step, StepId, Target};
 
 impl fmt::Display for Plan {
@@ -60,7 +59,7 @@ impl fmt::Display for Op {
             Self::StartContainer(target) => write!(f, "{target} start-container"),
             Self::AwaitCondition(wait) => {
                 let optional = if wait.required { "" } else { " if-possible" };
-                write!(f, "{} await {}{optional}", wait.service, condition_word(wait.condition))
+                write!(f, "{} await {}{optional}", wait.service, wait.goal.word())
             }
             Self::WatchReplicas(batch) => {
                 let names: Vec<_> = batch.containers.iter().map(|(_, name)| name.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use super::{ContainerState, Health, Observed, ObservedContainer, ObservedNetwork, Op, Plan};
 
-/// Applies all steps of a plan; containers that are probed become healthy at once.
+/// Applies all steps of a plan; containers become healthy and ready at once.
 pub(super) fn apply(plan: &Plan, observed: &mut Observed) {
     for step in &plan.steps {
         match &step.op {
@@ -21,6 +21,7 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed) {
                 spec: spec.as_ref().clone(),
                 state: ContainerState::Created,
                 health: None,
+                ready: false,
             }),
             Op::UpdateContainer { spec, .. } => {
                 let container = find(observed, spec.id.as_str());
@@ -33,6 +34,7 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed) {
             Op::StartContainer(target) => {
                 let container = find(observed, target.id.as_str());
                 container.state = ContainerState::Running;
+                container.ready = true;
                 container.health = container.spec.healthcheck.as_ref().map(|_| Health::Healthy);
             }
             Op::StopContainer { target, .. } => find(observed, target.id.as_str()).state = ContainerState::Exited(143),

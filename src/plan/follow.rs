@@ -73,7 +73,9 @@ fn cause(
         };
         edge.restart
             && replicas.clone().any(|other| newer(&other))
-            && replicas.all(|other| holds(other, edge.condition) && other.state != ContainerState::Restarting)
+            && replicas.all(|other| {
+                holds(other, super::labels::goal(edge.condition, false)) && other.state != ContainerState::Restarting
+            })
     })?;
     Some(Cause::DependencyRestarted(edge.service))
 }
@@ -104,7 +106,7 @@ mod tests {
             (spec.endpoints, spec.ports, spec.mounts) = Default::default();
             let run = Run { started_ns: Some(*started), restarts: *restarts, netns: Some((0, *netns)) };
             runs.insert(spec.id.clone(), run);
-            let mut container = ObservedContainer { spec, state: ContainerState::Running, health: None };
+            let mut container = ObservedContainer { spec, state: ContainerState::Running, health: None, ready: false };
             change(&mut container);
             observed.containers.push(container);
         }

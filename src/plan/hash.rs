@@ -60,6 +60,7 @@ fn hash(service: &Service, extent: Extent) -> String {
     if all {
         fields.add("healthcheck", &service.healthcheck.as_ref().map(in_force::Healthcheck::of));
         fields.add("restart", &service.restart_policy());
+        fields.add("ready", &service.x_stack.ready);
         fields.add_map("labels", service.labels.iter());
         fields.add_map("annotations", service.annotations.iter());
     }

@@ -2,6 +2,7 @@
 
 use crate::compose::model::{Condition, Service};
 use crate::ids::ServiceName;
+use crate::spec::Goal;
 
 /// The project.
 pub const PROJECT: &str = "com.docker.compose.project";
@@ -64,11 +65,17 @@ pub fn parse_depends_on(text: &str) -> Vec<Edge> {
     text.split(',').filter_map(edge).collect()
 }
 
+/// Returns what a dependent waits for; `ready` tells that it waits for more than the start.
+pub(super) fn goal(condition: Condition, ready: bool) -> Goal {
+    match condition {
+        Condition::ServiceStarted if ready => Goal::Ready,
+        Condition::ServiceStarted => Goal::Started,
+        Condition::ServiceHealthy => Goal::Healthy,
+        Condition::ServiceCompletedSuccessfully => Goal::Completed,
+    }
+}
+
 /// Returns a condition as Compose files spell it.
 pub(super) fn condition_word(condition: Condition) -> &'static str {
-    match condition {
-        Condition::ServiceStarted => "service_started",
-        Condition::ServiceHealthy => "service_healthy",
-        Condition::ServiceCompletedSuccessfully => "service_completed_successfully",
-    }
+    goal(condition, false).word()
 }

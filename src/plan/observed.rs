@@ -29,6 +29,8 @@ pub struct ObservedContainer {
     pub state: ContainerState,
     /// Its health; `None` without a healthcheck or when it does not run.
     pub health: Option<Health>,
+    /// It is ready by its rule.
+    pub ready: bool,
 }
 
 /// What a container does.

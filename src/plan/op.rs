@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::compose::model::{Condition, MAX_CONTAINERS};
+use crate::compose::model::MAX_CONTAINERS;
 use crate::ids::{ContainerId, ServiceName, VolumeName};
-use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::spec::{ContainerSpec, Goal, NetworkSpec, VolumeSpec};
 
 /// Steps and their order, and what the user should hear about them.
 ///
@@ -136,7 +136,7 @@ pub struct Wait {
     /// Its containers, all of them.
     pub containers: Vec<(ContainerId, String)>,
     /// What must be true of each.
-    pub condition: Condition,
+    pub goal: Goal,
     /// When false, a failure is a warning and dependents go on.
     pub required: bool,
 }

@@ -10,6 +10,7 @@ use super::reconcile::anonymous_volumes;
 use super::{Cause, ContainerState, Health, Note, Observed, ObservedContainer, Op, Plan, PlanError, Wait, networks};
 use crate::compose::model::Condition;
 use crate::ids::{ContainerId, ProjectName, ServiceName, VolumeName};
+use crate::spec::{Goal, Ready};
 
 const SIGKILL: i32 = 9;
 
@@ -259,7 +260,7 @@ pub(super) fn start_all(
         replicas.entry(container.service()).or_default().push(container);
     }
     let mut starts: HashMap<&str, Vec<Draft>> = HashMap::new();
-    let mut waits: HashMap<(String, &'static str), Option<Draft>> = HashMap::new();
+    let mut waits: HashMap<(String, Goal), Option<Draft>> = HashMap::new();
     let ordered = in_order(&containers);
     let mut started: HashMap<&ContainerId, Draft> = HashMap::new();
     for container in &ordered {
@@ -267,17 +268,19 @@ pub(super) fn start_all(
         before.extend(container.spec.network_of.as_ref().and_then(|owner| started.get(owner)));
         for edge in edges(container).into_iter().filter(|edge| edge.service.as_str() != container.service()) {
             let running = starts.get(edge.service.as_str());
-            if edge.condition == Condition::ServiceStarted {
+            let all = replicas.get(edge.service.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let by_rule = |c: &&ObservedContainer| c.spec.ready.as_ref().is_some_and(|rule| *rule != Ready::None);
+            let goal = labels::goal(edge.condition, all.iter().any(by_rule));
+            if goal == Goal::Started {
                 before.extend(running.into_iter().flatten());
                 continue;
             }
-            let all = replicas.get(edge.service.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let key = (edge.service.as_str().to_owned(), labels::condition_word(edge.condition));
+            let key = (edge.service.as_str().to_owned(), goal);
             let step = *waits.entry(key).or_insert_with(|| {
-                let holds = running.is_none_or(Vec::is_empty) && all.iter().all(|c| holds(c, edge.condition));
+                let holds = running.is_none_or(Vec::is_empty) && all.iter().all(|c| holds(c, goal));
                 (!holds && all.iter().any(|c| c.is_up() || started.contains_key(&c.spec.id))).then(|| {
                     let cause = Cause::NeededBy(container.service().into());
-                    let step = b.add(await_op(&edge.service, all, edge.condition), cause);
+                    let step = b.add(await_op(&edge.service, all, goal), cause);
                     b.after(step, running.into_iter().flatten().copied());
                     step
                 })
@@ -301,31 +304,27 @@ pub(super) fn start_all(
         services.sort_unstable();
         for (service, steps) in services {
             let all = replicas.get(service).map(Vec::as_slice).unwrap_or_default();
-            let condition = match (ends.contains(service), all.iter().any(|c| c.spec.healthcheck.is_some())) {
-                (true, _) => Condition::ServiceCompletedSuccessfully,
-                (false, true) => Condition::ServiceHealthy,
-                (false, false) => Condition::ServiceStarted,
-            };
-            if !waits.contains_key(&(service.to_owned(), labels::condition_word(condition))) {
-                let step = b.add(await_op(&service.into(), all, condition), Cause::Waited);
+            let goal = if ends.contains(service) { Goal::Completed } else { Goal::Ready };
+            if !waits.contains_key(&(service.to_owned(), goal)) {
+                let step = b.add(await_op(&service.into(), all, goal), Cause::Waited);
                 b.after(step, steps);
             }
         }
     }
 }
 
-fn await_op(service: &ServiceName, replicas: &[&ObservedContainer], condition: Condition) -> Op {
+fn await_op(service: &ServiceName, replicas: &[&ObservedContainer], goal: Goal) -> Op {
     let containers = replicas.iter().map(|c| (c.spec.id.clone(), c.spec.name.clone())).collect();
-    Op::AwaitCondition(Wait { service: service.clone(), containers, condition, required: true })
+    Op::AwaitCondition(Wait { service: service.clone(), containers, goal, required: true })
 }
 
-pub(super) fn holds(container: &ObservedContainer, condition: Condition) -> bool {
-    match condition {
-        Condition::ServiceStarted => container.is_up(),
-        Condition::ServiceHealthy => {
-            container.state == ContainerState::Running && container.health == Some(Health::Healthy)
-        }
-        Condition::ServiceCompletedSuccessfully => container.state == ContainerState::Exited(0),
+pub(super) fn holds(container: &ObservedContainer, goal: Goal) -> bool {
+    let running = container.state == ContainerState::Running;
+    match goal {
+        Goal::Started => container.is_up(),
+        Goal::Healthy => running && container.health == Some(Health::Healthy),
+        Goal::Completed => container.state == ContainerState::Exited(0),
+        Goal::Ready => (running && container.ready) || container.state == ContainerState::Exited(0),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, HealthcheckSpec, PublishedPort};
+use super::{Endpoint, HealthcheckSpec, PublishedPort, Ready};
 use crate::ids::{ContainerId, Digest, VolumeName};
 
 /// What the engine needs to create and start one container.
@@ -86,6 +86,10 @@ pub struct ContainerSpec {
     /// How its health is probed; `None` when it is not.
     #[serde(default)]
     pub healthcheck: Option<HealthcheckSpec>,
+    /// How it is known that it is ready; `None`: as [`Ready::Auto`], but nobody who waits for its start
+    /// waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
     /// Ports the image or the file exposes without publishing them, `6379/tcp`.
     #[serde(default)]
     pub exposed: Vec<String>,

@@ -73,6 +73,7 @@ pub(crate) fn container() -> ContainerSpec {
             start_interval: Duration::from_secs(5),
             retries: 3,
         }),
+        ready: None,
         exposed: vec!["9000/tcp".to_owned()],
         links: Vec::new(),
         network_of: None,

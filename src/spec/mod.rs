@@ -8,6 +8,7 @@ mod container;
 pub(crate) mod fixture;
 mod image;
 mod network;
+mod ready;
 
 pub use container::{
     Capabilities, ContainerSpec, ImageIdentity, Mount, MountKind, Resources, RestartPolicy, Rlimit, Seccomp,
@@ -15,6 +16,7 @@ pub use container::{
 pub(crate) use image::null_is_default;
 pub use image::{Health, HealthcheckSpec, ImageConfig, ImageHealthcheck};
 pub use network::{Endpoint, NetworkSpec, NotPorts, PortRange, Protocol, PublishedPort};
+pub use ready::{Goal, NotReady, Ready};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -24,6 +24,7 @@ mod input;
 mod lifecycle;
 mod networks;
 mod plan;
+mod ready;
 mod rolling;
 mod volumes;
 mod watch;

@@ -60,6 +60,10 @@ fn told(event: &Event) -> Option<Told<'_>> {
         }
         Action::Stop => "stop".to_owned(),
         Action::Health { status } => format!("health_status: {status}"),
+        Action::Ready { rule } => {
+            shown.insert("rule", rule.clone());
+            "ready".to_owned()
+        }
         Action::Destroy => "destroy".to_owned(),
     };
     Some(Told { time_ns: *time_ns, service, id: id.as_str(), action, attributes: shown })

@@ -61,6 +61,8 @@ pub(crate) fn to_json(c: &ContainerSummary, now: i64, truncate: bool) -> Value {
         "Ports": ports(c),
         "Project": c.project,
         "Publishers": publishers,
+        "Ready": c.ready,
+        "ReadyRule": c.ready_rule,
         "RunningFor": ago(c.created, now),
         "Service": c.service,
         "Size": "0B",
@@ -74,7 +76,7 @@ pub(crate) fn to_json(c: &ContainerSummary, now: i64, truncate: bool) -> Value {
     json
 }
 
-/// Returns the state in words: `Up 3 seconds (healthy)`, `Exited (0) 2 minutes ago`.
+/// Returns the state in words: `Up 3 seconds (healthy)`, `Up 3 seconds (ready: HTTP on 80)`, `Exited (0) 2 minutes ago`.
 pub(crate) fn status(c: &ContainerSummary, now: i64) -> String {
     let since = c.since.map(|s| std::time::Duration::from_secs(now.saturating_sub(s).max(0).unsigned_abs()));
     let up = || since.map_or_else(|| "Up".to_owned(), |d| format!("Up {}", human(d)));
@@ -84,7 +86,11 @@ pub(crate) fn status(c: &ContainerSummary, now: i64) -> String {
     };
     match c.state.as_str() {
         "running" => match c.health.as_str() {
-            "" => up(),
+            "" => match (c.ready, c.ready_rule.as_str()) {
+                (_, "") => up(),
+                (true, rule) => format!("{} (ready: {rule})", up()),
+                (false, rule) => format!("{} (waiting for {rule})", up()),
+            },
             "starting" => format!("{} (health: starting)", up()),
             health => format!("{} ({health})", up()),
         },

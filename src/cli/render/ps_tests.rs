@@ -18,6 +18,8 @@ fn container(name: &str) -> ContainerSummary {
         created: NOW - 125,
         state: "running".to_owned(),
         health: String::new(),
+        ready: false,
+        ready_rule: String::new(),
         exit_code: 0,
         since: Some(NOW - 3),
         cause: String::new(),
@@ -95,6 +97,8 @@ fn json_is_composes() {
           "Protocol": "tcp"
         }
       ],
+      "Ready": false,
+      "ReadyRule": "",
       "RunningFor": "2 minutes ago",
       "Service": "web",
       "Size": "0B",

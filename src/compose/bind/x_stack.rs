@@ -2,10 +2,11 @@
 //! running, but not from being printed: for `config` it is an extension like any other.
 
 use super::Binder;
-use crate::compose::model::{Ready, WatchMode, XStack};
+use crate::compose::model::{WatchMode, XStack};
 use crate::compose::schema::{Object, PROJECT_X_STACK, SERVICE_X_STACK};
 use crate::compose::tree::{Map, Node};
 use crate::diag::{Diagnostic, nearest};
+use crate::spec::Ready;
 
 const KEY: &str = "x-stack";
 

@@ -60,7 +60,7 @@ pub use network::{ExternalLink, Ipam, IpamPool, Network, Port, PortMode, Service
 pub use service::Service;
 pub use storage::{Config, ConfigSource, Secret, SecretSource, Volume};
 pub use units::{Bytes, Cpus, MacAddress, Mode, Platform, SwapLimit, UnitError};
-pub use x_stack::{Ready, WatchMode, XStack};
+pub use x_stack::{WatchMode, XStack};
 
 use std::path::PathBuf;
 

@@ -43,7 +43,7 @@ macro_rules! as_text {
 }
 
 as_text!(Bytes, SwapLimit, Cpus, Mode, MacAddress, Platform);
-as_text!(super::PullPolicy, super::DeviceAccess, super::DeviceRule, super::DeviceCount, super::Ready);
+as_text!(super::PullPolicy, super::DeviceAccess, super::DeviceRule, super::DeviceCount);
 
 /// A number of bytes (spec row `fmt-bytes`). Shown with the largest unit that leaves a whole
 /// number, powers of 1024: `64m`, `1536k`, `1000b`.

@@ -3,7 +3,6 @@
 
 use super::{Object, Shape, field};
 
-const NOT_YET: &str = "the engine does not act on it yet";
 const WATCH: &[&str] = &["restart"];
 
 /// `x-stack` of a service.
@@ -20,8 +19,7 @@ pub(crate) static SERVICE_X_STACK: Object = Object {
                 "^(auto|none|tcp:[0-9]{1,5}|http:[0-9]{1,5}(/[!-~]*)?|log:.+)$",
                 "write auto, tcp:PORT, http:PORT/PATH, log:REGEX or none",
             )
-            .such_as(&["auto", "tcp:6379", "http:8080/health", "log:ready to accept connections", "none"])
-            .unused(NOT_YET),
+            .such_as(&["auto", "tcp:6379", "http:8080/health", "log:ready to accept connections", "none"]),
         /// `restart`: the containers are restarted when a source of a bind mount or an `env_file` changes while the
         /// project is watched. Default: nothing is watched but what `develop.watch` names.
         field("watch", Shape::OneOf(WATCH)),
@@ -34,7 +32,7 @@ pub(crate) static PROJECT_X_STACK: Object = Object {
     required: &[],
     fields: rows![
         /// What `ready` is for services that do not say it themselves: `auto` or `none`.
-        field("ready", Shape::OneOf(&["auto", "none"])).unused(NOT_YET),
+        field("ready", Shape::OneOf(&["auto", "none"])),
         /// What `watch` is for services that do not say it themselves.
         field("watch", Shape::OneOf(WATCH)),
     ],

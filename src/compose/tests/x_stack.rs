@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::{advise, config, diagnose, diagnose_running, load_files};
-use crate::compose::model::{Ready, WatchMode, XStack};
+use crate::compose::model::{WatchMode, XStack};
 use crate::diag::Severity;
+use crate::spec::Ready;
 
 /// Compares what a service `web` has when its and the file's `x-stack` are these.
 fn check(of_file: &str, of_service: &str, ready: Option<&str>, watch: Option<WatchMode>) {
@@ -81,14 +82,12 @@ services:
   g: {image: x, x-stack: {ready: }}
 "#;
     insta::assert_snapshot!(diagnose_running(text), @r#"
-    stack.yml:1:11 `ready` warning: `x-stack.ready` is ignored: the engine does not act on it yet
     stack.yml:1:18 `tcp:80` error: for all services `ready` can be auto or none, not "tcp:80"
         other rules belong into a service: services.NAME.x-stack.ready
     stack.yml:1:26 `raedy` error: `x-stack` has no attribute `raedy` (unknown)
         did you mean `ready`?
     stack.yml:1:39 `services` error: `x-stack` has no attribute `services` (unknown)
         a project's x-stack takes `ready`, `watch`
-    stack.yml:3:27 `ready` warning: `services.*.x-stack.ready` is ignored: the engine does not act on it yet (used 5 times)
     stack.yml:3:34 `6379` error: "6379" is not a rule of readiness: auto, tcp:PORT, http:PORT/PATH, log:REGEX or none
         did you mean tcp:6379?
     stack.yml:3:40 `wacth` error: `x-stack` has no attribute `wacth` (unknown)

@@ -25,6 +25,7 @@ pub(super) fn amend(current: &ContainerSpec, wanted: ContainerSpec, service: &Se
         stop_grace: wanted.stop_grace,
         restart: wanted.restart,
         healthcheck: wanted.healthcheck,
+        ready: wanted.ready,
         exposed: wanted.exposed,
         endpoints: endpoints(&current.endpoints, wanted.endpoints, service, net_keys),
         ..current.clone()

@@ -1,6 +1,7 @@
 //! The decisions of `up` as steps.
 
 use super::*;
+use crate::spec::Goal;
 
 impl Up<'_> {
     /// Writes the steps into the plan; `false` when they wait for each other in a circle.
@@ -216,7 +217,8 @@ impl Up<'_> {
                 if !starting.is_empty() {
                     let cause = || Cause::NeededBy(unit.name.clone());
                     let list = if dependency.required { &mut must } else { &mut may };
-                    list.extend(conditions.step(b, other, d, dependency.condition, dependency.required, cause));
+                    let goal = labels::goal(dependency.condition, other.service.x_stack.dependents_wait());
+                    list.extend(conditions.step(b, other, d, goal, dependency.required, cause));
                 }
             }
             for (slot, cause) in starting {
@@ -251,8 +253,8 @@ impl Up<'_> {
         started
     }
 
-    /// Adds what `--wait` waits for: health where it is probed, the end of services that
-    /// others need the end of, else that the process runs.
+    /// Adds what `--wait` waits for: the end of services that others need the end of, of all others
+    /// that they are ready, or done.
     fn waits(&self, b: &mut Builder, conditions: &mut Conditions) {
         let ends: HashSet<&ServiceName> = self
             .units
@@ -262,12 +264,8 @@ impl Up<'_> {
             .map(|(name, _)| name)
             .collect();
         for (u, unit) in self.units.iter().enumerate() {
-            let condition = match (ends.contains(unit.name), unit.is_probed()) {
-                (true, _) => Condition::ServiceCompletedSuccessfully,
-                (false, true) => Condition::ServiceHealthy,
-                (false, false) => Condition::ServiceStarted,
-            };
-            conditions.always(b, unit, u, condition, || Cause::Waited);
+            let goal = if ends.contains(unit.name) { Goal::Completed } else { Goal::Ready };
+            conditions.always(b, unit, u, goal, || Cause::Waited);
         }
     }
 }
@@ -277,24 +275,25 @@ impl Unit<'_> {
         self.image.is_some_and(|image| desired::healthcheck(self.service.healthcheck.as_ref(), &image.config).is_some())
     }
 
-    fn holds_already(&self, condition: Condition) -> bool {
+    fn holds_already(&self, goal: Goal) -> bool {
         self.slots.iter().all(|slot| {
             slot.make.is_none()
                 && slot.restart.is_none()
                 // A check that changes may find it in another state.
-                && (slot.change.is_none() || condition == Condition::ServiceStarted)
-                && slot.current.is_some_and(|current| match condition {
-                    Condition::ServiceStarted => current.is_up(),
-                    Condition::ServiceHealthy => {
+                && (slot.change.is_none() || goal == Goal::Started)
+                && slot.current.is_some_and(|current| match goal {
+                    Goal::Started => current.is_up(),
+                    Goal::Healthy => {
                         current.state == ContainerState::Running && current.health == Some(Health::Healthy)
                     }
-                    Condition::ServiceCompletedSuccessfully => false,
+                    Goal::Ready => current.state == ContainerState::Running && current.ready,
+                    Goal::Completed => false,
                 })
         })
     }
 }
 
-/// One waiting step for each service and condition, shared by all who need it.
+/// One waiting step for each service and goal, shared by all who need it.
 #[derive(Default)]
 struct Conditions {
     /// Steps that start replicas, by unit.
@@ -302,7 +301,7 @@ struct Conditions {
     /// Steps that change replicas in place, by unit.
     changes: HashMap<usize, Vec<Draft>>,
     /// By unit, condition and whether it is required.
-    waits: HashMap<(usize, &'static str, bool), Option<Draft>>,
+    waits: HashMap<(usize, Goal, bool), Option<Draft>>,
 }
 
 impl Conditions {
@@ -312,24 +311,24 @@ impl Conditions {
         b: &mut Builder,
         unit: &Unit<'_>,
         u: usize,
-        condition: Condition,
+        goal: Goal,
         required: bool,
         cause: impl Fn() -> Cause,
     ) -> Option<Draft> {
         // A step that starts the only replica succeeds exactly when the service is started.
-        if condition == Condition::ServiceStarted {
+        if goal == Goal::Started {
             match self.starts.get(&u).map(Vec::as_slice) {
                 None | Some([]) => return None,
                 Some([start]) => return Some(*start),
                 Some(_) => {}
             }
         }
-        self.wait(b, unit, u, condition, required, cause)
+        self.wait(b, unit, u, goal, required, cause)
     }
 
     /// Adds a waiting step even where a start would do.
-    fn always(&mut self, b: &mut Builder, unit: &Unit<'_>, u: usize, condition: Condition, cause: impl Fn() -> Cause) {
-        self.wait(b, unit, u, condition, true, cause);
+    fn always(&mut self, b: &mut Builder, unit: &Unit<'_>, u: usize, goal: Goal, cause: impl Fn() -> Cause) {
+        self.wait(b, unit, u, goal, true, cause);
     }
 
     fn wait(
@@ -337,17 +336,17 @@ impl Conditions {
         b: &mut Builder,
         unit: &Unit<'_>,
         u: usize,
-        condition: Condition,
+        goal: Goal,
         required: bool,
         cause: impl Fn() -> Cause,
     ) -> Option<Draft> {
-        let key = (u, labels::condition_word(condition), required);
+        let key = (u, goal, required);
         if let Some(known) = self.waits.get(&key) {
             return *known;
         }
-        let step = (!unit.slots.is_empty() && !unit.holds_already(condition)).then(|| {
+        let step = (!unit.slots.is_empty() && !unit.holds_already(goal)).then(|| {
             let containers = unit.slots.iter().map(|slot| (slot.id.clone(), slot.name.clone())).collect();
-            let op = Op::AwaitCondition(Wait { service: unit.name.clone(), containers, condition, required });
+            let op = Op::AwaitCondition(Wait { service: unit.name.clone(), containers, goal, required });
             let step = b.add(op, cause());
             b.after(step, self.starts.get(&u).into_iter().flatten().copied());
             b.after(step, self.changes.get(&u).into_iter().flatten().copied());

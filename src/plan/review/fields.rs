@@ -157,6 +157,9 @@ impl Fields {
         fields.put("stop_signal", &crate::ids::signal::name(spec.stop_signal));
         fields.put("stop_grace_period", &span(spec.stop_grace));
         fields.put("restart", &policy(spec.restart));
+        if let Some(ready) = &spec.ready {
+            fields.put("x-stack.ready", &ready);
+        }
         if let Some(check) = &spec.healthcheck {
             fields.healthcheck(check);
         }

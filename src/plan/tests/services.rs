@@ -128,14 +128,15 @@ fn stop_and_start_respect_dependencies() {
     [2] -> #3 api/1 start-container (start)
     [3] -> #4 web/1 start-container (start)
     ");
-    assert_snapshot!(world.act(Action::Start, &Services { wait: true, ..request(&app()) }), @r"
+    assert_snapshot!(world.act(Action::Start, &Services { wait: true, ..request(&app()) }), @r#"
     [] -> #1 db/1 start-container (start)
     [1] -> #2 db await service_healthy (needed by api)
     [2] -> #3 api/1 start-container (start)
     [3] -> #4 web/1 start-container (start)
-    [3] -> #5 api await service_started (--wait)
-    [4] -> #6 web await service_started (--wait)
-    ");
+    [3] -> #5 api await ready (--wait)
+    [1] -> #6 db await ready (--wait)
+    [4] -> #7 web await ready (--wait)
+    "#);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn the_command_can_wait_for_all() {
         db: {healthcheck: {test: {shell: 'true'}}},
         web: {depends_on: {job: {condition: service_completed_successfully}}}}";
     let mut world = World::new().wish(wishes);
-    assert_snapshot!(world.would(yaml), @r"
+    assert_snapshot!(world.would(yaml), @r#"
     [] -> #1 network app_default ensure-network (missing)
     [1] -> #2 job/1 create-container (missing)
     [1] -> #3 db/1 create-container (missing)
@@ -227,9 +227,9 @@ fn the_command_can_wait_for_all() {
     [3] -> #6 db/1 start-container (missing)
     [5] -> #7 job await service_completed_successfully (needed by web)
     [4,7] -> #8 web/1 start-container (missing)
-    [6] -> #9 db await service_healthy (--wait)
-    [8] -> #10 web await service_started (--wait)
-    ");
+    [6] -> #9 db await ready (--wait)
+    [8] -> #10 web await ready (--wait)
+    "#);
 }
 
 #[test]

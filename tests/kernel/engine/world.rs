@@ -136,6 +136,7 @@ impl World {
             stop_signal: 15,
             stop_grace: Duration::from_secs(10),
             restart: RestartPolicy::No,
+            ready: None,
             healthcheck: None,
             exposed: vec![],
             links: vec![],
