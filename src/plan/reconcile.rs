@@ -234,6 +234,8 @@ impl<'a> Up<'a> {
                 slot.remake(Cause::Missing, inputs.seed);
                 unit.slots.push(slot);
             }
+            // The first one is whose network others share, now and when they are looked at again.
+            unit.slots.sort_by_key(|slot| slot.number);
             if self.rolling && inputs.start {
                 Self::resume(unit);
             }

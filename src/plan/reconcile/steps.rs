@@ -4,10 +4,16 @@ use super::*;
 use crate::spec::Goal;
 
 impl Up<'_> {
-    /// Writes the steps into the plan; `false` when they wait for each other in a circle.
+    /// Writes the steps into the plan; `false` when replicas cannot be replaced by and by: steps would
+    /// wait for each other in a circle, or for what goes last.
     pub(super) fn steps(&mut self, mut specs: HashMap<(usize, usize), ContainerSpec>) -> bool {
         let mut b = Builder::default();
         if self.rolling {
+            let slots = || self.units.iter().flat_map(|unit| &unit.slots);
+            let last: HashSet<_> = slots().filter_map(|slot| slot.outgoing).map(|old| &old.spec.id).collect();
+            if !last.is_empty() && slots().any(|slot| slot.waits_for.iter().any(|id| last.contains(id))) {
+                return false;
+            }
             self.deal();
         }
         let mut first = HashMap::new();

@@ -4,18 +4,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Dependencies with their kind, replicas, variant of network and volume, has a healthcheck.
-type Random = (Vec<(usize, u8)>, u32, u8, bool);
+/// Dependencies with their kind, replicas, variant of network and volume, has a healthcheck, and
+/// which of its other attributes: those that change in place, that need a new container, and how
+/// replicas are replaced.
+type Random = (Vec<(usize, u8)>, u32, u8, bool, (u8, u8, u8));
 
 /// Services of a random project: each depends on earlier ones only.
 fn services() -> impl Strategy<Value = Vec<Random>> {
-    let service = (prop::collection::vec((0usize..8, 0u8..4), 0..3), 0u32..3, 0u8..6, any::<bool>());
+    let service =
+        (prop::collection::vec((0usize..8, 0u8..4), 0..3), 0u32..3, 0u8..6, any::<bool>(), (0u8..4, 0u8..3, 0u8..5));
     prop::collection::vec(service, 1..8)
 }
 
 fn yaml(services: &[Random]) -> String {
     let mut text = String::from("{services: {");
-    for (i, (dependencies, replicas, variant, probed)) in services.iter().enumerate() {
+    for (i, (dependencies, replicas, variant, probed, (light, heavy, order))) in services.iter().enumerate() {
         let mut seen = Vec::new();
         let mut depends = String::new();
         for (to, kind) in dependencies {
@@ -44,16 +47,26 @@ fn yaml(services: &[Random]) -> String {
         let probe = if *probed { "healthcheck: {test: {shell: x}}, " } else { "" };
         let replicas = match services.get(i + 1) {
             // Who lends its namespace has a container.
-            Some((.., 3, _)) => 1.max(*replicas),
+            Some((.., 3, _, _)) => 1.max(*replicas),
             _ => *replicas,
         };
-        text += &format!("s{i}: {{scale: {replicas}, {probe}{network}, depends_on: {{{depends}}}}}, ");
+        let light = ["", "restart: always, ", "mem_limit: 64mb, labels: {a: b}, ", "stop_signal: 2, "][*light as usize];
+        let heavy = ["", "tty: true, ", "environment: {A: b}, "][*heavy as usize];
+        let order = [
+            "",
+            "",
+            "deploy: {update_config: {parallelism: 1, monitor: 1s}}, ",
+            "deploy: {update_config: {order: start-first}}, ",
+            "deploy: {update_config: {order: start-first, parallelism: 0, failure_action: continue}}, ",
+        ][*order as usize];
+        text +=
+            &format!("s{i}: {{scale: {replicas}, {light}{heavy}{order}{probe}{network}, depends_on: {{{depends}}}}}, ");
     }
     text + "}, networks: {a: {ipam: {config: [{subnet: 10.77.0.0/24, gateway: null, ip_range: null}]}}, b: }, volumes: {v: }}"
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn applying_a_plan_and_planning_again_gives_nothing(first in services(), second in services(), stop in any::<u16>()) {
@@ -75,6 +88,18 @@ proptest! {
         let plan = world.down(&Down { volumes: true, ..down(&project) });
         fake::apply(&plan, &mut world.observed);
         prop_assert_eq!(&world.observed, &Observed::default());
+    }
+
+    /// However far a plan got, the next one goes on from there.
+    #[test]
+    fn a_plan_that_was_cut_off_is_made_up_for(first in services(), second in services(), cut in 0usize..60) {
+        let mut world = World::new();
+        world.wishes.remove_orphans = true;
+        world.up(&yaml(&first));
+        let plan = world.plan(&yaml(&second));
+        let steps = plan.steps.iter().take(cut).cloned().collect();
+        fake::apply(&Plan { steps, ..Plan::default() }, &mut world.observed);
+        world.up(&yaml(&second));
     }
 
     #[test]
