@@ -10,6 +10,7 @@
 //! | `POST /v1/projects/NAME/{start,stop,restart,kill,rm}` | [`ServicesRequest`] | events |
 //! | `POST /v1/projects/NAME/watch` | [`WatchRequest`] | events |
 //! | `POST /v1/projects/NAME/rewatch` | [`RewatchRequest`] | whether it is watched, as JSON |
+//! | `POST /v1/projects/NAME/rollback` | [`RollbackRequest`] | events |
 //! | `GET /v1/projects/NAME/containers` | | [`Vec<ContainerSummary>`] |
 //! | `GET /v1/projects/NAME/why` | | [`Vec<Why>`] |
 //! | `GET /v1/projects` | | [`Vec<ProjectSummary>`] |
@@ -131,6 +132,17 @@ pub struct DownRequest {
     pub rmi: Option<String>,
     /// Answer with the plan, a note a step, and change nothing (`--dry-run`).
     #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Go back to the last definition that `up` succeeded with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRequest {
+    /// Only these services; empty is all.
+    pub services: Vec<ServiceName>,
+    /// Grace in seconds (`-t`).
+    pub timeout: Option<u64>,
+    /// Answer with the plan, a note a step, and change nothing (`--dry-run`).
     pub dry_run: bool,
 }
 

@@ -142,6 +142,7 @@ pub(crate) enum Command {
     Reload(Box<c::reload::ReloadArgs>),
     Restart(c::restart::RestartArgs),
     Scale(c::scale::ScaleArgs),
+    Rollback(c::rollback::RollbackArgs),
     Kill(c::kill::KillArgs),
     Rm(c::rm::RmArgs),
     Pull(c::pull::PullArgs),

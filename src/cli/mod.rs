@@ -88,7 +88,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         && let Command::Exec(_) | Command::Pull(_) | Command::Image(_) | Command::Wait(_) | Command::Watch(_) = command
     {
         return Err(error::Error::user("--dry-run has no meaning for this command")
-            .hint("it shows the steps of up, create, down, start, stop, restart, scale, kill and rm"));
+            .hint("it shows the steps of up, create, down, start, stop, restart, scale, rollback, kill and rm"));
     }
     match command {
         Command::Up(args) => c::up::run(context.then(args.project.clone()), &args),
@@ -103,6 +103,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
         Command::Stop(args) => c::stop::run(context.then(args.project.clone()), &args),
         Command::Reload(args) => c::reload::run(context.then(args.project.clone()), &args),
         Command::Restart(args) => c::restart::run(context.then(args.project.clone()), &args),
+        Command::Rollback(args) => c::rollback::run(context.then(args.project.clone()), &args),
         Command::Scale(args) => c::scale::run(context.then(args.project.clone()), &args),
         Command::Kill(args) => c::kill::run(context.then(args.project.clone()), &args),
         Command::Rm(args) => c::rm::run(context.then(args.project.clone().into()), &args),

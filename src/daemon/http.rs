@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::Daemon;
 use crate::api::{
     ApiError, DownRequest, ImportRequest, LoadRequest, LogsRequest, PullRequest, ResolveRequest, RewatchRequest,
-    ServicesRequest, UpRequest, VERSION, Version, WatchRequest,
+    RollbackRequest, ServicesRequest, UpRequest, VERSION, Version, WatchRequest,
 };
 use crate::event::{Event, Failure};
 use crate::ids::ProjectName;
@@ -38,6 +38,7 @@ pub(super) fn router(daemon: Arc<Daemon>) -> Router {
         .route("/v1/projects/{name}/up", post(up))
         .route("/v1/projects/{name}/plan", post(plan))
         .route("/v1/projects/{name}/down", post(down))
+        .route("/v1/projects/{name}/rollback", post(rollback))
         .route("/v1/projects/{name}/watch", post(watch))
         .route("/v1/projects/{name}/rewatch", post(rewatch))
         .route("/v1/projects/{name}/{action}", post(services))
@@ -171,6 +172,10 @@ async fn watch(State(daemon): Shared, Path(_): Path<String>, Json(request): Json
 
 async fn rewatch(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<RewatchRequest>) -> Response {
     Json(daemon.rewatch(request)).into_response()
+}
+
+async fn rollback(State(daemon): Shared, Path(name): Path<String>, Json(request): Json<RollbackRequest>) -> Response {
+    operation(&Arc::clone(&daemon), |sink| async move { daemon.rollback(ProjectName::new(name), request, sink).await })
 }
 
 async fn services(

@@ -42,6 +42,7 @@ mod provide;
 mod queries;
 mod ready;
 mod reservations;
+mod rollback;
 mod socket;
 mod state;
 mod summary;

@@ -13,14 +13,14 @@ use super::intent::{Images, Intent, moved};
 use super::machine::Machine;
 use super::preflight::preflight;
 use super::state::Input;
-use super::{Daemon, project_record};
-use crate::api::{DownRequest, PullRequest, ServicesRequest, UpRequest};
+use super::{Daemon, project_record, rollback};
+use crate::api::{DownRequest, PullRequest, RollbackRequest, ServicesRequest, UpRequest};
 use crate::apply::{self, DEFAULT_LIMIT};
 use crate::compose::model::{Project, PullPolicy};
 use crate::crash::By;
 use crate::event::{Event, Failure, Resource, Status};
 use crate::host::HostError;
-use crate::ids::ProjectName;
+use crate::ids::{ProjectName, ServiceName};
 use crate::plan::review::review;
 use crate::plan::{self, Action, Down, Observed, ObservedContainer, Plan, Services, Wait, labels};
 use crate::spec::VolumeSpec;
@@ -29,8 +29,26 @@ impl Daemon {
     /// Converges a project to its model.
     pub(super) async fn up(self: Arc<Self>, request: UpRequest, sink: Sink) -> Vec<Failure> {
         let Some(_turn) = self.turn(&request.project.name, &sink).await else { return Vec::new() };
-        let project = &request.project;
-        let Intent { plan, observed, planning, .. } = match self.intend(&request, Images::Fetched(&sink)).await {
+        self.converge("up", &request, &request.project, &sink).await
+    }
+
+    /// Tells what [`Daemon::converge`] would do.
+    pub(super) async fn tell_up(self: &Arc<Self>, request: &UpRequest, sink: &Sink) -> Vec<Failure> {
+        match self.intend(request, Images::AtHand).await {
+            Ok(intent) => tell(&intent.plan, sink),
+            Err(failures) => failures,
+        }
+    }
+
+    /// Carries a request out, for who has the turn; `kept` is the project as it is remembered.
+    pub(super) async fn converge(
+        self: &Arc<Self>,
+        command: &str,
+        request: &UpRequest,
+        kept: &Project,
+        sink: &Sink,
+    ) -> Vec<Failure> {
+        let Intent { plan, observed, planning, .. } = match self.intend(request, Images::Fetched(sink)).await {
             Ok(intent) => intent,
             Err(failures) => return failures,
         };
@@ -46,13 +64,34 @@ impl Daemon {
         let _reservation = self.reservations.reserve(&plan);
         drop(planning);
         if plan.errors.is_empty()
-            && let Err(error) = project_record::write(&self.parts.paths, project)
+            && let Err(error) = project_record::write(&self.parts.paths, kept)
         {
             return vec![failed("keep the project's definition", HostError::new(error))];
         }
-        self.project_changed(project);
+        self.project_changed(kept);
         let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
-        self.apply(user("up"), plan, &sink, Until::ClientGone(limit)).await
+        let revocable = rollback::revocable(&plan, &request.project);
+        let refused = !plan.errors.is_empty();
+        let mut failures = self.apply(user(command), plan, sink, Until::ClientGone(limit)).await;
+        if failures.is_empty() {
+            if request.start
+                && !sink.is_closed()
+                && let Err(error) = rollback::succeeded(&self.parts.paths, kept)
+            {
+                tracing::warn!(%error, "the definition cannot be gone back to");
+            }
+        } else if !refused && !revocable.is_empty() {
+            let services: Vec<_> =
+                revocable.into_iter().filter(|name| failures.iter().any(|f| is_about(f, kept, name))).collect();
+            if !services.is_empty() {
+                let names: Vec<_> = services.iter().map(ToString::to_string).collect();
+                let message = format!("the update fails and is taken back: {}", names.join(", "));
+                let _ = sink.send(Event::Note { message });
+                let back = RollbackRequest { services, timeout: request.timeout, dry_run: false };
+                failures.extend(self.go_back(&kept.name, &back, sink).await);
+            }
+        }
+        failures
     }
 
     /// Stops and removes a project, or some of its services.
@@ -85,6 +124,7 @@ impl Daemon {
             && failures.is_empty()
             && !self.observe().await.containers.iter().any(remains)
             && let Err(error) = project_record::remove(&self.parts.paths, &name)
+                .and_then(|()| rollback::forget(&self.parts.paths, &name))
         {
             failures.push(failed("forget the project's definition", HostError::new(error)));
         }
@@ -283,6 +323,13 @@ pub(super) enum Until {
 /// Returns a user with this command.
 fn user(command: &str) -> By {
     By::User { command: command.to_owned() }
+}
+
+/// Tells whether a failure is one of a service's update: of a container of it, or of the watch over them.
+fn is_about(failure: &Failure, project: &Project, service: &ServiceName) -> bool {
+    let doing = failure.doing.as_str();
+    doing == format!("update service {:?}", service.as_str())
+        || doing.contains(&format!("container \"{}-{service}-", project.name))
 }
 
 /// Tells what a plan would do, for a dry run; returns why it cannot be applied.

@@ -108,6 +108,37 @@ fn the_old_one_stays_when_the_new_one_does_not_get_well() {
 }
 
 #[test]
+fn a_definition_that_failed_is_taken_back_by_hand_or_by_itself() {
+    let port = free_port();
+    let world = World::with(&web(port, "one", "order: start-first"));
+    world.stack(&["rollback"]).fails(1);
+    world.up_wait();
+    eventually("the first page", SOON, || page(port).ok());
+    world.stack(&["rollback"]).fails_naming(&["there is no other definition"]);
+    world.write("stack.yml", &web(port, "two", "order: start-first"));
+    world.up();
+    assert_eq!(page(port).unwrap(), "two\n");
+    let (answers, failures) = under_load(port, || {
+        world.stack(&["rollback", "web"]).ok();
+        becomes("the old page", &"one\n".to_owned(), || page(port).unwrap_or_default());
+    });
+    assert_eq!(failures, Vec::<String>::new(), "of {answers} requests");
+    // And forth again: both were good.
+    world.stack(&["rollback"]).ok();
+    assert_eq!(page(port).unwrap(), "two\n");
+    world.stack(&["plan"]).ok();
+
+    let broken =
+        web(port, "one", "order: stop-first, failure_action: rollback").replace("exec httpd", "exit 3; exec httpd");
+    world.write("stack.yml", &broken);
+    let up = world.stack(&["up", "-d"]);
+    assert!(up.stderr.contains("ended with status 3") && up.stderr.contains("taken back: web"), "{up}");
+    up.fails(1);
+    eventually("the good page", SOON, || page(port).ok().filter(|page| page == "two\n"));
+    assert_eq!(world.ids().len(), 1);
+}
+
+#[test]
 fn replicas_are_replaced_batch_by_batch_until_one_fails() {
     let yaml = |command: &str| {
         format!(

@@ -18,6 +18,7 @@ pub(crate) mod pull;
 pub(crate) mod reload;
 pub(crate) mod restart;
 pub(crate) mod rm;
+pub(crate) mod rollback;
 pub(crate) mod scale;
 pub(crate) mod schema;
 pub(crate) mod start;

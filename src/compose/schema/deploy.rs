@@ -25,7 +25,7 @@ pub(super) static DEPLOY: Object = Object {
         /// How containers are replaced when the service changes.
         field("update_config", Shape::Object(&UPDATE_CONFIG)),
         /// How containers are replaced when an update is taken back.
-        field("rollback_config", Shape::Object(&UPDATE_CONFIG)).unused(ONE_HOST),
+        field("rollback_config", Shape::Object(&UPDATE_CONFIG)),
         /// Which machines may run the service.
         field("placement", Shape::Object(&PLACEMENT)).always().unused(ONE_HOST),
     ],

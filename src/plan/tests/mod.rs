@@ -196,7 +196,7 @@ fn request(project: &ProjectName) -> super::Services<'_> {
 /// Returns the project `app` whose services, networks and volumes the text gives in the model's
 /// own words. What a test does not care about is filled in: `image: img`, the default
 /// network, engine-wide names, `service_started`.
-fn project(yaml: &str) -> Project {
+pub(crate) fn project(yaml: &str) -> Project {
     let read: Option<Value> = serde_yaml::from_str(yaml).expect("YAML");
     let mut root = read.unwrap_or_else(|| json!({}));
     let mut uses_default = false;

@@ -96,7 +96,6 @@ models: {m: {model: ai/m}}
 "#;
     insta::assert_snapshot!(diagnose_running(text), @r#"
     stack.yml:4:14 `endpoint_mode` warning: `services.*.deploy.endpoint_mode` is ignored: there is one host and nothing to place or roll
-    stack.yml:4:34 `rollback_config` warning: `services.*.deploy.rollback_config` is ignored: there is one host and nothing to place or roll
     stack.yml:5:15 `{type: npipe, source: p, target: /p}` warning: mounts of the type npipe are not in force yet
         this mount is left out
     stack.yml:6:5 `isolation` warning: `services.*.isolation` is ignored: it only has a meaning on Windows
