@@ -162,7 +162,7 @@ pub(crate) fn env_files(
                 doubtful(doubts, &source, diagnostics);
                 for (key, line) in more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit())) {
                     let span = Span { source: source.clone(), start: line.at.start, end: line.at.end };
-                    values.set(&key, Setting { value: line.value, set: Set::File(span) });
+                    values.set(&key, Setting { value: line.value, set: Set::File(span), made_of: line.made_of });
                 }
             }
             Err(error) => diagnostics.push(dotenv_diagnostic(source, &error)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::limits::MAX_TEXT;
-use super::template::{self, Variables};
+use super::template::{self, Outcome, Variables};
 
 /// A mistake in an env file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,8 @@ pub(crate) struct Line {
     pub(crate) value: String,
     /// Where the name stands, in bytes.
     pub(crate) at: Range<usize>,
+    /// The variables whose values are in it.
+    pub(crate) made_of: Vec<String>,
 }
 
 /// What is legal in an env file but surely a mistake.
@@ -54,21 +56,23 @@ pub(crate) fn parse(
         let (key, bare) = reader.key().map_err(error)?;
         if bare {
             if let Some(value) = lookup(key) {
-                values.insert(key.to_owned(), Line { value, at: place(text, key) });
+                values.insert(key.to_owned(), Line { value, at: place(text, key), made_of: Vec::new() });
             }
             continue;
         }
+        let mut made_of = Vec::new();
         let raw = reader.value().map_err(|problem| error(format!("{problem} of {key}")))?;
         let value = match raw {
             Raw::Literal(text) => text,
             Raw::Template(text) => {
-                let mut variables = Scope { lookup, values: &values, unset: Vec::new() };
+                let mut variables = Scope { lookup, values: &values, unset: Vec::new(), used: Vec::new() };
                 let value = template::substitute(&text, &mut variables).map_err(|e| error(e.to_string()))?;
                 for name in variables.unset {
                     let message = format!("the variable {name} is not set and becomes an empty string");
                     let help = format!("set it, or give a default: ${{{name}:-value}}; in single quotes a $ is a $");
                     doubts.push(Doubt { at: place(whole, key), message, help });
                 }
+                made_of = variables.used;
                 value
             }
         };
@@ -76,7 +80,7 @@ pub(crate) fn parse(
             return Err(error(format!("the values of this file have more than {MAX_TEXT} bytes")));
         };
         left = less;
-        let line = Line { value, at: place(whole, key) };
+        let line = Line { value, at: place(whole, key), made_of };
         if let Some(earlier) = values.get(key).filter(|earlier: &&Line| earlier.value != line.value) {
             let number = whole[..earlier.at.start].matches('\n').count() + 1;
             let message = format!("{key} is set to something else in line {number}, which has no effect");
@@ -112,7 +116,7 @@ pub(crate) fn parse_raw(
                 return Err(DotenvError { at, message: format!("invalid variable name {key:?}") });
             }
             if let Some(value) = value {
-                values.insert(key.to_owned(), Line { value, at: place(text, key) });
+                values.insert(key.to_owned(), Line { value, at: place(text, key), made_of: Vec::new() });
             }
         }
         at += line.len();
@@ -124,6 +128,7 @@ struct Scope<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     values: &'a BTreeMap<String, Line>,
     unset: Vec<String>,
+    used: Vec<String>,
 }
 
 impl Variables for Scope<'_> {
@@ -133,6 +138,12 @@ impl Variables for Scope<'_> {
 
     fn unset(&mut self, name: &str) {
         self.unset.push(name.to_owned());
+    }
+
+    fn used(&mut self, name: &str, outcome: Outcome) {
+        if outcome == Outcome::Value && !self.used.iter().any(|known| known == name) {
+            self.used.push(name.to_owned());
+        }
     }
 }
 
@@ -273,7 +284,9 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &[(&str, &str)]) {
         let lookup = |name: &str| (name == "OUT").then(|| "outside".to_owned());
-        let error = |e: DotenvError| BTreeMap::from([("error".to_owned(), Line { value: e.to_string(), at: 0..0 })]);
+        let error = |e: DotenvError| {
+            BTreeMap::from([("error".to_owned(), Line { value: e.to_string(), at: 0..0, made_of: Vec::new() })])
+        };
         let values = parse(text, &lookup, &mut Vec::new()).unwrap_or_else(error);
         let got: Vec<(&str, &str)> = values.iter().map(|(k, v)| (k.as_str(), v.value.as_str())).collect();
         assert_eq!(got, expected, "{text:?}");

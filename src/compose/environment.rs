@@ -23,6 +23,8 @@ pub struct Setting {
     pub value: String,
     /// What gave it.
     pub set: Set,
+    /// The variables that are in it, by name, where a file gave it.
+    pub made_of: Vec<String>,
 }
 
 /// The variables that texts can use. Values that are not in force are kept, to be shown.
@@ -35,7 +37,8 @@ pub struct Environment {
 impl Environment {
     /// Returns the variables of a process.
     pub fn of_shell(values: &BTreeMap<String, String>) -> Self {
-        let setting = |value: &String| Arc::new(vec![Setting { value: value.clone(), set: Set::Shell }]);
+        let setting =
+            |value: &String| Arc::new(vec![Setting { value: value.clone(), set: Set::Shell, made_of: Vec::new() }]);
         Self { variables: values.iter().map(|(name, value)| (name.clone(), setting(value))).collect() }
     }
 

@@ -101,12 +101,16 @@ impl Variables for Scope<'_> {
     }
 
     fn used(&mut self, name: &str, outcome: Outcome) {
-        if let Some(uses) = &mut self.uses
-            && !uses.iter().any(|known| known.name == name && known.outcome == outcome)
-            && uses.len() < MAX_USES
-        {
-            let settings = self.environment.settings(name).cloned();
-            uses.push(Use { name: name.to_owned(), outcome, settings });
+        let Some(uses) = &mut self.uses else { return };
+        let mut left = vec![(name.to_owned(), outcome)];
+        // The variable, then those that its value was made of.
+        while let Some((name, outcome)) = left.pop() {
+            if uses.len() < MAX_USES && !uses.iter().any(|known| known.name == name && known.outcome == outcome) {
+                let settings = self.environment.settings(&name).cloned();
+                let made_of = settings.as_ref().filter(|_| outcome == Outcome::Value).map(|all| &all[0].made_of);
+                left.extend(made_of.into_iter().flatten().rev().map(|name| (name.clone(), Outcome::Value)));
+                uses.push(Use { name, outcome, settings });
+            }
         }
     }
 }

@@ -57,8 +57,9 @@ fn each_item(list: Option<&mut Node>, mut change: impl FnMut(&mut Map)) {
     }
 }
 
+/// Fills in what is not there; what is there without a value is a mistake that is told later.
 fn put(map: &mut Map, key: &str, value: impl FnOnce() -> Node) {
-    if map.get(key).is_none_or(Node::is_null) {
+    if !map.contains_key(key) {
         map.insert(key.to_owned(), value());
     }
 }

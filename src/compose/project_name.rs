@@ -117,7 +117,7 @@ fn normalized(text: &str) -> String {
 /// Returns the environment with the project's name in it (spec row `project-name-var`).
 pub(crate) fn with_name(mut environment: Environment, name: &str) -> Environment {
     if environment.get(NAME) != Some(name) {
-        environment.set(NAME, Setting { value: name.to_owned(), set: Set::Project });
+        environment.set(NAME, Setting { value: name.to_owned(), set: Set::Project, made_of: Vec::new() });
     }
     environment
 }

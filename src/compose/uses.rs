@@ -150,7 +150,15 @@ impl Uses {
     pub(crate) fn annotate(&self, diagnostics: &mut [Diagnostic]) {
         for diagnostic in diagnostics {
             let Some(span) = &diagnostic.span else { continue };
-            let notes = self.at(span).iter().take(MAX_NOTES).map(|used| used.describe(Reveal::Harmless));
+            let uses = self.at(span);
+            let secrets = uses.iter().filter(|used| secrecy::is_secret(&used.name)).filter_map(Use::setting);
+            let secrets: Vec<&str> = secrets.map(|set| set.value.as_str()).filter(|value| !value.is_empty()).collect();
+            let notes = uses.iter().take(MAX_NOTES).map(|used| {
+                // What is made of a secret is one.
+                let holds = |setting: &Setting| secrets.iter().any(|secret| setting.value.contains(secret));
+                let hidden = used.setting().is_some_and(holds);
+                used.describe(if hidden { Reveal::Nothing } else { Reveal::Harmless })
+            });
             diagnostic.notes.extend(notes);
         }
     }

@@ -214,3 +214,7 @@ fn variable(candidate: &Candidate, used: &Use) -> Value {
     let settings: Vec<Value> = used.settings.iter().flat_map(|settings| settings.iter()).map(setting).collect();
     json!({ "name": used.name, "outcome": outcome, "settings": settings })
 }
+
+#[cfg(test)]
+#[path = "explain_tests.rs"]
+mod tests;

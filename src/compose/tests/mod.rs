@@ -1,7 +1,6 @@
 //! Loading as a whole: files in, project, tree and diagnostics out.
 
 mod diagnostics;
-mod explain;
 mod hostile;
 mod loading;
 mod model;
@@ -17,7 +16,7 @@ use super::{LoadOptions, Loaded, load};
 use crate::diag::{Diagnostic, Severity};
 
 /// Returns what comes of files in a folder of their own, named `demo`.
-fn load_files(files: &[(&str, &[u8])], change: impl FnOnce(&mut LoadOptions)) -> Loaded {
+pub(crate) fn load_files(files: &[(&str, &[u8])], change: impl FnOnce(&mut LoadOptions)) -> Loaded {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().canonicalize().unwrap().join("demo");
     write_files(&folder, files);
@@ -38,7 +37,7 @@ fn write_files(folder: &Path, files: &[(&str, &[u8])]) {
 }
 
 /// Returns a diagnostic as `place severity: message`, with the underlined text and the advice below.
-fn line(diagnostic: &Diagnostic) -> String {
+pub(crate) fn line(diagnostic: &Diagnostic) -> String {
     let severity = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

@@ -149,6 +149,19 @@ fn a_published_port_as_number_and_as_text() {
 }
 
 #[test]
+fn an_attribute_with_a_default_needs_a_value_all_the_same() {
+    let text = "services:
+  a: {build: {context: }}
+  b: {image: x, ports: [{target: 80, protocol: , mode: }], gpus: [{count: }], secrets: [{source: s, target: }]}
+  c: {image: x, env_file: [{path: e, required: }], depends_on: {b: {condition: service_started, required: }}}
+secrets: {s: {file: f}}
+networks: {n: {name: }}
+";
+    let told = mistakes(&[("a.yml", text), ("e", "")][..1]);
+    assert_eq!(told.iter().filter(|line| line.contains("has no value")).count(), 8, "{told:#?}");
+}
+
+#[test]
 fn limits_of_0_can_be_read_again_from_json() {
     let value = config("services: {a: {image: x, ulimits: {core: 0}}}\n");
     assert_eq!(config(&value.to_string()), value);

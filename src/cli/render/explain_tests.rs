@@ -1,8 +1,8 @@
 //! Where values come from, as `config explain` tells it.
 
-use super::{line, load_files};
-use crate::cli::render;
+use super::plain_text;
 use crate::compose::explain::{NoSuchPath, explain};
+use crate::compose::tests::{line, load_files};
 use crate::compose::{LoadOptions, Loaded};
 
 fn loaded(files: &[(&str, &str)], change: impl FnOnce(&mut LoadOptions)) -> Loaded {
@@ -16,7 +16,7 @@ fn loaded(files: &[(&str, &str)], change: impl FnOnce(&mut LoadOptions)) -> Load
 fn told(loaded: &Loaded, path: &str, reveal: bool) -> String {
     let provenance = loaded.provenance.as_ref().unwrap_or_else(|| panic!("{:?}", loaded.diagnostics.iter().map(line)));
     match explain(provenance, path, reveal) {
-        Ok(explanation) => render::explain::plain_text(&explanation),
+        Ok(explanation) => plain_text(&explanation),
         Err(NoSuchPath { message, help }) => format!("error: {message}\nhint: {}", help.unwrap_or_default()),
     }
 }
@@ -556,4 +556,21 @@ fn no_default_is_without_a_rule() {
     )];
     let all = ask(&files, "");
     assert!(!all.contains("error: ") && !all.contains("no file says it"), "{all}");
+}
+
+#[test]
+fn variables_that_are_made_of_others() {
+    let files = [
+        ("stack.yml", "services:\n  web:\n    image: x\n    environment:\n      DSN: ${URL}\n"),
+        (".env", "HOST=db\nAUTH_TOKEN=hunter2\nURL=tcp://${HOST}/?t=${AUTH_TOKEN}\n"),
+    ];
+    insta::assert_snapshot!(ask(&files, "web.environment.DSN"), @"
+    services.web.environment.DSN: tcp://db/?t=***
+      stack.yml:5:12  file
+      5 |       DSN: ${URL}
+        |            ^^^^^^
+      URL=*** is set in .env:3
+      HOST=*** is set in .env:1
+      AUTH_TOKEN=*** is set in .env:2
+    ");
 }
