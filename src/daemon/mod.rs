@@ -18,12 +18,14 @@ mod amend;
 mod announce;
 mod autopsy;
 mod container;
+mod deleted;
 #[cfg(test)]
 mod fixture;
 mod follow;
 mod hand_over;
 mod heal;
 mod history;
+mod hold;
 mod http;
 mod images;
 mod inspect;
@@ -186,6 +188,7 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
         watchers: watch::Watchers::default(),
     });
     tokio::spawn(heal::links(Arc::clone(&daemon)));
+    tokio::spawn(deleted::containers(Arc::clone(&daemon)));
     tokio::spawn(follow::followers(Arc::clone(&daemon), news));
     daemon.resume_watches().await;
     if let Err(error) = first_shim.await? {

@@ -13,6 +13,7 @@ use super::announce::Announcer;
 use super::autopsy::{self, Trail};
 use super::container::{Entry, Reply};
 use super::history::History;
+use super::hold;
 use super::launch::{self, Launch, Launched, Namespace};
 use super::mounts;
 use super::presence::Presence;
@@ -78,6 +79,8 @@ pub(super) struct State {
     pub networks: BTreeMap<NetworkName, NetworkSpec>,
     waits: Vec<(Wait, Reply)>,
     timers: BTreeSet<(Time, ContainerId)>,
+    /// Containers whose restart waits for a dependency.
+    pub held: Vec<ContainerId>,
     announcer: Announcer,
     /// Told when a container started or became healthy: others may have to follow.
     news: Arc<Notify>,
@@ -101,6 +104,7 @@ impl State {
             containers: HashMap::new(),
             waits: Vec::new(),
             timers: BTreeSet::new(),
+            held: Vec::new(),
         }
     }
 
@@ -166,6 +170,11 @@ impl State {
                     entry.starting.push(reply);
                     entry.error.clear();
                     self.step(&id, lifecycle::Input::StartRequested);
+                    // Who asks for it by name does not wait for others.
+                    if let Some(at) = self.held.iter().position(|held| *held == id) {
+                        self.held.remove(at);
+                        self.launch(&id);
+                    }
                 }
                 None => no_such(&id, reply),
             },
@@ -283,15 +292,28 @@ impl State {
         for command in commands {
             self.carry_out(id, command);
         }
+        if stopped && let Some(at) = self.held.iter().position(|held| held == id) {
+            // It was not started, and will not be.
+            self.held.remove(at);
+            let code = self.containers.get(id).and_then(|e| e.last_exit).map_or(0, |exit| exit.code);
+            self.emit(id, Action::Stop);
+            return self.step(id, lifecycle::Input::StartFailed { code });
+        }
         if self.containers.get(id).is_some_and(|e| e.replica.is_at_rest()) {
             self.rest(id);
         }
         self.settle(id);
         self.presence_of(id);
         self.answer_waits();
+        for id in hold::released(self) {
+            self.launch(&id);
+        }
     }
 
     fn carry_out(&mut self, id: &ContainerId, command: Command) {
+        if command == Command::Start && hold::hold(self, id) {
+            return;
+        }
         let Some(entry) = self.containers.get_mut(id) else { return };
         match command {
             Command::Start => self.launch(id),

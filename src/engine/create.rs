@@ -130,6 +130,11 @@ impl Engine {
         self.remove_cgroups(Cgroup::new(hierarchies, parent, id.as_str()), parent).await
     }
 
+    /// Removes the cgroups of a container whose record is gone.
+    pub async fn remove_cgroups_of(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        self.remove_cgroups(self.cgroup(spec), &spec.cgroup_parent).await
+    }
+
     /// Removes the folder of a container whose creation did not end.
     pub fn discard(&self, id: &ContainerId) -> Result<(), EngineError> {
         self.inner.trash.discard(&self.container_dir(id)).map_err(EngineError::Trash)

@@ -16,6 +16,7 @@ mod ailing_tests;
 mod budget;
 pub mod condition;
 mod health;
+pub mod hold;
 pub mod ready;
 pub mod rollout;
 #[cfg(test)]

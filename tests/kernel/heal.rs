@@ -251,6 +251,65 @@ services:
 }
 
 #[test]
+fn a_dependency_that_failed_holds_the_restarts_of_its_dependents() {
+    let world = World::with(
+        "
+services:
+  db: {image: busybox, command: sleep 1000}
+  web: {image: busybox, command: sleep 1000, restart: always, depends_on: [db]}
+",
+    );
+    let fail = || {
+        for service in ["db", "web"] {
+            world.kill(world.pid(service));
+            eventually("its end is known", SOON, || (world.state(service) != "running").then_some(()));
+        }
+        healed(&world, "web", "db exited (137)");
+        assert_eq!(world.state("web"), "restarting");
+    };
+    world.up();
+    fail();
+    world.stack(&["start", "db"]).ok();
+    becomes("state", &"running".to_owned(), || world.state("web"));
+    fail();
+    world.stack(&["stop", "web"]).ok();
+    assert_eq!(world.state("web"), "exited");
+    world.up();
+    assert_eq!((world.state("db"), world.state("web")), ("running".to_owned(), "running".to_owned()));
+}
+
+#[test]
+fn a_deleted_container_is_made_again() {
+    let world = World::with(
+        "
+services:
+  web: {image: busybox, command: sleep 1000, stop_grace_period: 0s, volumes: ['data:/data']}
+  db: {image: busybox, command: sleep 1000}
+volumes: {data: }
+",
+    );
+    world.up();
+    world.sh("web", "echo kept > /data/file");
+    let (before, name) = (world.ids(), world.container("web"));
+    let folders = || -> Vec<String> {
+        let entries = fs::read_dir(world.root().join("containers")).unwrap().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let folder = folders().into_iter().find(|id| id.starts_with(&before[&name])).unwrap();
+    run(Command::new("rm").arg("-rf").arg(world.root().join("containers").join(folder)), SOON).ok();
+    eventually("another container", SOON, || {
+        let now = world.ids();
+        let made = now.get(&name).is_some_and(|id| *id != before[&name]);
+        (made && world.state("web") == "running").then_some(())
+    });
+    healed(&world, "web", "its files were deleted");
+    assert_eq!(world.sh("web", "cat /data/file"), "kept");
+    let db = world.container("db");
+    assert_eq!(world.ids()[&db], before[&db]);
+    assert_eq!(folders().len(), 2);
+}
+
+#[test]
 fn an_idle_engine_does_nothing() {
     let world = web(free_port());
     let daemon = world.daemon();

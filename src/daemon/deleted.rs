@@ -1,0 +1,127 @@
+//! Makes containers again whose files somebody deleted under `STACK_ROOT/containers`: what they
+//! are is known from the project's recorded definition.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use super::Daemon;
+use super::container::label_of;
+use super::machine::Machine;
+use super::project_record;
+use super::state::State;
+use crate::api::UpRequest;
+use crate::crash::By;
+use crate::event::{Action, Event};
+use crate::host::{Host as _, HostError};
+use crate::ids::{ContainerId, ProjectName, ServiceName};
+use crate::plan::labels;
+use crate::spec::{ContainerSpec, Recreate};
+
+/// What was deleted.
+struct Deleted {
+    spec: Arc<ContainerSpec>,
+    /// It ran, or was about to.
+    up: bool,
+    /// Replicas of its service, itself among them.
+    replicas: u32,
+}
+
+/// Makes deleted containers again for as long as the process lives.
+pub(super) async fn containers(daemon: Arc<Daemon>) {
+    let folder = daemon.parts.paths.root.join("containers");
+    let (wake, mut woken) = mpsc::unbounded_channel::<Vec<PathBuf>>();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Which containers are there is looked up: only that something changed matters.
+        let _ = wake.send(event.map(|event| event.paths).unwrap_or_default());
+    });
+    let watching = std::fs::create_dir_all(&folder).map_err(HostError::new).and_then(|()| {
+        let mut watcher = watcher.map_err(HostError::new)?;
+        watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(HostError::new)?;
+        Ok(watcher)
+    });
+    let _watcher = match watching {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::warn!(%error, "deleted containers are not noticed");
+            return;
+        }
+    };
+    while let Some(paths) = woken.recv().await {
+        for path in paths.iter().filter(|path| path.parent() == Some(&folder) && !path.exists()) {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(id) = name.and_then(|name| name.parse::<ContainerId>().ok()) else { continue };
+            // One that the engine removes is forgotten before its files go.
+            let deleted = daemon.read(move |state| deleted(state, &id)).await;
+            if let Some(deleted) = deleted {
+                let reason = daemon.presence.hold();
+                let daemon = Arc::clone(&daemon);
+                tokio::spawn(async move {
+                    make_again(&daemon, deleted).await;
+                    drop(reason);
+                });
+            }
+        }
+    }
+}
+
+/// Returns what is known of a container.
+fn deleted(state: &State, id: &ContainerId) -> Option<Deleted> {
+    let entry = state.containers.get(id)?;
+    let key =
+        |spec: &ContainerSpec| (label_of(spec, labels::PROJECT).to_owned(), label_of(spec, labels::SERVICE).to_owned());
+    let own = key(&entry.spec);
+    let replicas = state.containers.values().filter(|other| key(&other.spec) == own).count();
+    let up = !entry.replica.is_at_rest() && !entry.replica.is_stopped_by_user();
+    Some(Deleted { spec: Arc::clone(&entry.spec), up, replicas: u32::try_from(replicas).unwrap_or(1) })
+}
+
+/// Takes away what is left of a container and, where it ran, brings its service up again.
+async fn make_again(daemon: &Arc<Daemon>, deleted: Deleted) {
+    let Deleted { spec, up, replicas } = deleted;
+    let cause = "its files were deleted".to_owned();
+    let remedy = if up { "made again" } else { "removed" }.to_owned();
+    let (id, action) = (spec.id.clone(), Action::Heal { cause: cause.clone(), remedy });
+    daemon.read(move |state| state.emit(&id, action)).await;
+    let machine = Machine(Arc::clone(daemon), By::Engine { why: cause });
+    let removed = async {
+        machine.stop_container(&spec.id, spec.stop_signal, spec.stop_grace).await?;
+        machine.remove_container(&spec.id, &[]).await?;
+        // Its record, which names them, went with its files.
+        daemon.parts.engine.remove_cgroups_of(&spec).await.map_err(HostError::new)
+    };
+    if let Err(error) = removed.await {
+        tracing::warn!(container = spec.name, %error, "what is left of a deleted container could not be removed");
+        return;
+    }
+    let project = ProjectName::new(label_of(&spec, labels::PROJECT));
+    let service = ServiceName::new(label_of(&spec, labels::SERVICE));
+    let (true, Some(project)) = (up, project_record::read(&daemon.parts.paths, &project)) else { return };
+    let request = UpRequest {
+        project,
+        services: vec![service.clone()],
+        scale: BTreeMap::from([(service, replicas)]),
+        no_deps: true,
+        recreate: Recreate::Diverged,
+        remove_orphans: false,
+        ignore_orphans: true,
+        renew_anon_volumes: false,
+        start: true,
+        wait: false,
+        wait_timeout: None,
+        timeout: None,
+        pull: None,
+        expected: None,
+        edited: false,
+    };
+    let (sink, mut events) = mpsc::unbounded_channel::<Event>();
+    // Nobody watches, but the operation must have a client.
+    let drain = tokio::spawn(async move { while events.recv().await.is_some() {} });
+    for failure in Arc::clone(daemon).up(request, sink).await {
+        tracing::warn!(container = spec.name, %failure, "a deleted container could not be made again");
+    }
+    drain.abort();
+}
