@@ -1,12 +1,13 @@
 # Everything a contributor or a curious reader runs. Each target does its own set-up on Debian 12 with a Rust toolchain.
 .POSIX:
-.PHONY: help build demo test bench schemas deny clean
+.PHONY: help build demo test bench fuzz schemas deny clean
 
 help:
 	@echo "make demo    redis, mongo, mysql and a web service as containers, on a machine where nothing was prepared"
 	@echo "make test    everything the tests need, then format, lints and all tests"
-	@echo "make bench   what up, ps and down cost beside the kernel's floor (and beside Docker where it runs)"
+	@echo "make bench   what up, ps, down and config cost beside the kernel's floor (and beside Docker where it runs)"
 	@echo "make schemas writes schemas/ anew after the tables of attributes changed"
+	@echo "make fuzz    random files for the loader, SECONDS=60 for each target"
 	@echo "make build   the program in release mode: target/release/stack"
 	@echo "make deny    licences and advisories of the dependencies, with cargo-deny"
 	@echo "make clean   remove what the above have made in this folder"
@@ -23,6 +24,9 @@ test:
 
 bench:
 	@tests/run.sh bench
+
+fuzz:
+	@fuzz/run.sh $(SECONDS)
 
 schemas:
 	STACK_WRITE_SCHEMAS=1 cargo test --lib the_committed_schemas_are_fresh

@@ -4,6 +4,7 @@ mod diagnostics;
 mod hostile;
 mod loading;
 mod model;
+mod properties;
 mod reference;
 mod variables;
 mod x_stack;
