@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [SECONDS]: runs every fuzz target for so long (60), from a corpus that is made first: of the real files in
-# ../shared/corpus where they are, and of the cases in tests/compose. What makes a target fail is kept in fuzz/artifacts.
+# ../shared/corpus where they are (or $STACK_CORPUS), and of the cases in tests/compose. What makes a target fail is kept in fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 seconds=${1:-60}
@@ -14,7 +14,8 @@ command -v cargo-fuzz >/dev/null || {
 export RUSTC_BOOTSTRAP=1
 
 mkdir -p corpus/load corpus/interpolate corpus/dotenv corpus/short
-for folder in ../../shared/corpus/*/ ../tests/compose/*/*/; do
+real=${STACK_CORPUS:-../../shared/corpus}
+for folder in "$real"/*/; do
     [ -d "$folder" ] || continue
     seed=corpus/load/$(basename "$folder")
     find "$folder" -type f -size -32k \( -name '*.yml' -o -name '*.yaml' -o -name '*env*' \) -printf '%P\n' | sort |
@@ -24,6 +25,15 @@ for folder in ../../shared/corpus/*/ ../tests/compose/*/*/; do
         done >"$seed"
     [ -s "$seed" ] || rm "$seed"
     find "$folder" -type f -size -32k -name '*env' -exec cp {} "corpus/dotenv/$(basename "$folder")" \;
+done
+# The files of each case; what is said of them is not a part.
+for row in ../tests/compose/rows/*.txt; do
+    awk -v seed="corpus/load/$(basename "$row" .txt)" '
+        /^== / { n++; inside = 0; next }
+        /^-- file / { inside = 1; print "=== " $3 > (seed "-" n); next }
+        /^-- / { inside = 0; next }
+        inside { print > (seed "-" n) }
+    ' "$row"
 done
 grep -rhoE '\$\{[^}]*\}+' corpus/load | sort -u | split -l 1 -a 4 - corpus/interpolate/seed-
 n=0

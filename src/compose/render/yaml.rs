@@ -13,6 +13,10 @@ pub(super) fn write(tree: &Node, shape: &Shape) -> String {
     out
 }
 
+/// Longest key, in bytes, that stands on one line with its value, as the reference has it. YAML allows 1024 characters
+/// (1.2, section 7.4.2); a longer one needs a `?`.
+const LONGEST_KEY: usize = 128;
+
 /// Where a value begins.
 #[derive(Clone, Copy, PartialEq)]
 enum At {
@@ -20,7 +24,7 @@ enum At {
     Start,
     /// After `key:`.
     Key,
-    /// After `- `.
+    /// After `- `, and the `: ` of a long key.
     Dash,
 }
 
@@ -39,9 +43,19 @@ fn value(out: &mut String, node: &Node, shape: &Shape, indent: usize, at: At) {
             }
             for (number, (key, node)) in entries.into_iter().enumerate() {
                 begin(out, indent, at, number);
-                text(out, key, indent, false);
-                out.push(':');
-                value(out, node, value_shape(shape, key), indent + 2, At::Key);
+                let shape = value_shape(shape, key);
+                if key.len() > LONGEST_KEY {
+                    out.push_str("? ");
+                    text(out, key, indent, false);
+                    out.push('\n');
+                    out.extend(std::iter::repeat_n(' ', indent));
+                    out.push_str(": ");
+                    value(out, node, shape, indent + 2, At::Dash);
+                } else {
+                    text(out, key, indent, false);
+                    out.push(':');
+                    value(out, node, shape, indent + 2, At::Key);
+                }
             }
         }
         Value::List(items) => {
@@ -240,9 +254,41 @@ mod tests {
         assert_eq!(read(&write(&tree, &Shape::Any)), tree);
     }
 
+    #[test]
+    fn long_keys_stand_alone() {
+        let (longest, longer) = ("k".repeat(128), "l".repeat(129));
+        let tree = read(&format!(
+            "{longest}: v\n? {longer}\n: {{a: b, c: [d]}}\nlist: [{{? {longer} : [a, b], c: d}}]\nnone: {{? {longer} : {{}}, ? '{}x' : \"a\\nb\"}}",
+            "m ".repeat(600)
+        ));
+        let written = write(&tree, &Shape::Any);
+        assert_eq!(read(&written), tree);
+        let short = written.replace(&longest, "K").replace(&longer, "L").replace(&"m ".repeat(600), "M ");
+        insta::assert_snapshot!(short, @r"
+        K: v
+        list:
+          - c: d
+            ? L
+            : - a
+              - b
+        ? L
+        : a: b
+          c:
+            - d
+        none:
+          ? L
+          : {}
+          ? M x
+          : |-
+            a
+            b
+        ");
+    }
+
     proptest! {
         #[test]
-        fn a_string_reads_back_as_itself(text in "\\PC*|[ -~\n\t]*|[-+0-9:._eTZ]{1,9}", key in "[ -~]{1,6}") {
+        fn a_string_reads_back_as_itself(text in "\\PC*|[ -~\n\t]*|[-+0-9:._eTZ]{1,9}", key in "[ -~]{1,6}", long in 1..400_usize) {
+            let key = key.repeat(long);
             // Keys of this name are merged, and one that ends in a colon is read as the reference does.
             prop_assume!(!text.contains('\r'));
             let mut tree = Node::map();
