@@ -165,17 +165,16 @@ fn nameless(tree: &Node) -> bool {
     })
 }
 
-/// Whether there is a `count: 0` somewhere.
+/// Whether a request of devices had `count: 0`: without one it would have a number or ids.
 fn counts_none(node: &Node) -> bool {
     match &node.value {
-        Value::Map(map) => map.iter().any(|(key, node)| key == "count" && zero(node) || counts_none(node)),
+        Value::Map(map) => {
+            let request = map.contains_key("capabilities") && !map.contains_key("count") && !map.contains_key("device_ids");
+            request || map.values().any(counts_none)
+        }
         Value::List(items) => items.iter().any(counts_none),
         _ => false,
     }
-}
-
-fn zero(node: &Node) -> bool {
-    compose::config_json(node) == serde_json::json!(0) || node.as_text() == Some("0")
 }
 
 fn dollar_in_key(node: &Node) -> bool {
