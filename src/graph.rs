@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
+use indexmap::IndexMap;
 use petgraph::Direction;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -15,7 +16,7 @@ use crate::diag::{self, Diagnostic, Span};
 use crate::ids::ServiceName;
 
 /// Where the file says that the first service depends on the second.
-pub type Spans = HashMap<(ServiceName, ServiceName), Span>;
+pub type Spans = IndexMap<(ServiceName, ServiceName), Span>;
 
 /// Which services of a project need which others first.
 #[derive(Debug, Clone)]
@@ -96,6 +97,22 @@ fn unknown(project: &Project, from: &ServiceName, to: &ServiceName, spans: &Span
         Some(name) => problem.help(format!("did you mean {name}?")),
         None => problem,
     }
+}
+
+/// Refuses services that wait for each other in a circle; the places are those of all dependencies, in the order of the file.
+///
+/// # Errors
+///
+/// One diagnostic for each circle.
+pub fn refuse_circles(spans: &Spans) -> Result<(), Vec<Diagnostic>> {
+    let mut edges = DiGraph::with_capacity(spans.len(), spans.len());
+    let mut index: HashMap<&ServiceName, NodeIndex> = HashMap::new();
+    for (from, to) in spans.keys() {
+        let [from, to] = [from, to].map(|name| *index.entry(name).or_insert_with(|| edges.add_node(name.clone())));
+        edges.add_edge(from, to, ());
+    }
+    let problems = cycles(&edges, spans);
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// Returns a diagnostic for each group of services that depend on each other.

@@ -36,7 +36,10 @@ fn main() {
     std::fs::write(&path, &text).expect("a file in it");
 
     let lines = text.lines().count();
-    println!("config of a file with {SERVICES} services and {ANCHORS} anchors: {lines} lines, {} KiB", text.len() / 1024);
+    println!(
+        "config of a file with {SERVICES} services and {ANCHORS} anchors: {lines} lines, {} KiB",
+        text.len() / 1024
+    );
     println!("medians of {ROUNDS} runs; the file comes by standard input\n");
     println!("{:<24}{:>12}{:>14}", "", "time", "peak memory");
     let ours = measure(&[env!("CARGO_BIN_EXE_stack").to_owned()], &path);

@@ -1,8 +1,10 @@
 //! From the options that name a project to its model, or to its name alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
+
+use indexmap::IndexMap;
 
 use super::args::ProjectArgs;
 use super::error::{Error, Result};
@@ -11,7 +13,7 @@ use crate::compose::model::Project;
 use crate::compose::tree::Node;
 use crate::compose::{self, LoadOptions, Loaded};
 use crate::diag::{self, Diagnostic, Severity, Span};
-use crate::graph::Graph;
+use crate::graph;
 use crate::ids::{ProjectName, ServiceName};
 
 /// What a command works on: a project by name, with its model where there is a file.
@@ -94,17 +96,17 @@ pub(crate) fn runnable(ui: &Ui, options: &LoadOptions, loaded: Loaded, services:
     let project = accept(ui, &loaded.diagnostics, loaded.project)?;
     accept(ui, &loaded.advice, Some(()))?;
     accept(ui, &loaded.unsupported, Some(()))?;
-    refuse_cycles(&project, loaded.dependency_spans)?;
+    refuse_cycles(loaded.dependency_spans)?;
     let known: Vec<ServiceName> = project.services.keys().cloned().collect();
     check_services(services, &known)?;
     Ok(project)
 }
 
 /// Refuses services that wait for each other in a circle.
-pub(crate) fn refuse_cycles(project: &Project, spans: HashMap<(String, String), Span>) -> Result<()> {
+pub(crate) fn refuse_cycles(spans: IndexMap<(String, String), Span>) -> Result<()> {
     let spans =
         spans.into_iter().map(|((from, to), span)| ((ServiceName::new(from), ServiceName::new(to)), span)).collect();
-    Graph::build(project, &spans).map(drop).map_err(Error::Diagnostics)
+    graph::refuse_circles(&spans).map_err(Error::Diagnostics)
 }
 
 /// Returns what was loaded when it has no errors; its warnings are shown.

@@ -303,7 +303,7 @@ impl<'a> Assembly<'a> {
                 continue;
             }
             let identity = self.options.disk.identity(&path);
-            let (environment, map) = (services.environment, Map::new());
+            let (environment, map) = (services.environment, Map::default());
             let mut foreign = Services { map, file: &identity, base: &base, environment, origin: Some(origin) };
             self.extend(&mut foreign, target, chain);
             let mut service = foreign.map.swap_remove(target)?;

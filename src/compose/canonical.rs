@@ -420,7 +420,7 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
             list(node, &Shape::Text, Twice::Once, path, cx);
         }
         Value::List(items) => {
-            let mut map = Map::with_capacity(items.len());
+            let mut map = Map::with_capacity_and_hasher(items.len(), Default::default());
             for (index, mut item) in std::mem::take(items).into_iter().enumerate() {
                 if item.mark == Mark::Reset {
                     continue;

@@ -136,7 +136,7 @@ impl EnvFiles<'_> {
 fn fold(service: &mut Map, attribute: &str, values: Values) {
     let own = service.entry(attribute.to_owned()).or_insert_with(Node::map);
     if own.is_null() {
-        own.value = Value::Map(Map::new());
+        own.value = Value::Map(Map::default());
     }
     let Some(own) = own.as_map_mut() else { return };
     for (key, value) in values {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use indexmap::IndexMap;
+
 use super::assemble::Assembly;
 use super::env_files::EnvFiles;
 use super::environment::Environment;
@@ -119,13 +121,17 @@ pub fn load(options: &LoadOptions) -> Loaded {
     let explained = options.provenance.then(|| with_disabled(&whole, &disabled));
     loaded.service_spans = service_spans(&whole);
     loaded.dependency_spans = dependency_spans(&whole);
-    loaded.unsupported = unsupported::unsupported(&whole);
-    loaded.unsupported.extend(unsupported::variables(&environment));
+    if options.to_run {
+        loaded.unsupported = unsupported::unsupported(&whole);
+        loaded.unsupported.extend(unsupported::variables(&environment));
+    }
     if !failed(&diagnostics) {
         // What only the value's own grammar tells stops a project from running, not from being printed.
-        let mut grammar = Vec::new();
-        loaded.project = bind::project(&whole, &disabled, &name, &world.folder, paths, &mut grammar);
-        loaded.unsupported = tidy(grammar.into_iter().chain(std::mem::take(&mut loaded.unsupported)).collect());
+        if options.to_run {
+            let mut grammar = Vec::new();
+            loaded.project = bind::project(&whole, &disabled, &name, &world.folder, paths, &mut grammar);
+            loaded.unsupported = tidy(grammar.into_iter().chain(std::mem::take(&mut loaded.unsupported)).collect());
+        }
 
         profiles::select(&mut whole, &options.services);
         profiles::prune(&mut whole);
@@ -196,8 +202,8 @@ fn service_spans(whole: &Node) -> HashMap<String, Span> {
     services(whole).filter_map(|(name, service)| Some((name.clone(), service.key_or_span()?))).collect()
 }
 
-fn dependency_spans(whole: &Node) -> HashMap<(String, String), Span> {
-    let mut spans = HashMap::new();
+fn dependency_spans(whole: &Node) -> IndexMap<(String, String), Span> {
+    let mut spans = IndexMap::new();
     for (name, service) in services(whole) {
         for (target, node) in service.get("depends_on").and_then(Node::as_map).into_iter().flatten() {
             if let Some(span) = node.key_or_span() {

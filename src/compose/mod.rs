@@ -67,6 +67,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use crate::diag::{Diagnostic, Span};
 use files::Files;
 use provenance::Provenance;
@@ -110,6 +112,8 @@ pub struct LoadOptions {
     /// Refuse references to what is not there (`--no-consistency` turns it off; then nothing but
     /// the tree is of use).
     pub consistency: bool,
+    /// Make what a project needs to run: [`Loaded::project`] and [`Loaded::unsupported`]. `config` prints the tree alone.
+    pub to_run: bool,
     /// Fold env files and variables of the shell into `environment` (`--no-env-resolution` turns it off).
     pub resolve_environment: bool,
 }
@@ -132,6 +136,7 @@ impl Default for LoadOptions {
             resolve_paths: true,
             provenance: false,
             consistency: true,
+            to_run: true,
             resolve_environment: true,
         }
     }
@@ -140,7 +145,7 @@ impl Default for LoadOptions {
 /// What loading found.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// The model; `None` when there are errors.
+    /// The model; `None` when there are errors or [`LoadOptions::to_run`] is off.
     pub project: Option<model::Project>,
     /// The canonical tree that `config` prints; `None` when there are errors.
     pub tree: Option<Node>,
@@ -154,7 +159,7 @@ pub struct Loaded {
     /// show them; those that look at its containers do not.
     pub advice: Vec<Diagnostic>,
     /// Places of `depends_on` (and implied) edges, by (service, dependency).
-    pub dependency_spans: HashMap<(String, String), Span>,
+    pub dependency_spans: IndexMap<(String, String), Span>,
     /// Places of the services' keys.
     pub service_spans: HashMap<String, Span>,
     /// The environment that variables were taken from (`config --environment`).

@@ -94,7 +94,7 @@ pub(crate) fn normalize(whole: &mut Node, name: &str, environment: &Environment)
         let Some(entries) = top.get_mut(section).and_then(Node::as_map_mut) else { continue };
         for (key, resource) in entries {
             if resource.is_null() {
-                resource.value = Value::Map(Map::new());
+                resource.value = Value::Map(Map::default());
             }
             let external = resource.get("external").is_some_and(Node::is_true);
             if let Some(resource) = resource.as_map_mut() {
@@ -112,7 +112,7 @@ fn networks(service: &mut Map) -> bool {
     match service.get("networks").map(|node| &node.value) {
         Some(Value::Map(named)) if !named.is_empty() => named.contains_key("default"),
         Some(Value::Map(_) | Value::Null) | None => {
-            let default = Map::from([("default".to_owned(), Node::from(Value::Null))]);
+            let default = Map::from_iter([("default".to_owned(), Node::from(Value::Null))]);
             service.insert("networks".to_owned(), Value::Map(default).into());
             true
         }
@@ -168,7 +168,7 @@ pub(crate) fn without(whole: &mut Node, environment: &Environment) {
     for section in ["networks", "volumes"] {
         let entries = whole.get_mut(section).and_then(Node::as_map_mut);
         for entry in entries.into_iter().flat_map(Map::values_mut).filter(|entry| entry.is_null()) {
-            entry.value = Value::Map(Map::new());
+            entry.value = Value::Map(Map::default());
         }
     }
 }
@@ -199,7 +199,7 @@ fn implied_dependencies(service: &mut Map) {
     let depends_on = service.entry("depends_on".to_owned()).or_insert_with(Node::map);
     let Some(depends_on) = depends_on.as_map_mut() else { return };
     for (name, restart, at) in implied {
-        let mut dependency = Map::new();
+        let mut dependency = Map::default();
         dependency.insert("condition".to_owned(), "service_started".into());
         dependency.insert("restart".to_owned(), restart.into());
         dependency.insert("required".to_owned(), true.into());

@@ -233,7 +233,7 @@ impl Reader<'_> {
                     self.open(Content::List(Vec::new()), anchor, span, tag.as_deref())?;
                 }
                 Event::MappingStart(anchor, tag) => {
-                    let content = Content::Map { map: Map::new(), merge: None, key: None };
+                    let content = Content::Map { map: Map::default(), merge: None, key: None };
                     self.open(content, anchor, span, tag.as_deref())?;
                 }
                 Event::SequenceEnd | Event::MappingEnd => self.close(end)?,

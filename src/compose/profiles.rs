@@ -14,7 +14,7 @@ pub(crate) fn disable(
     environment: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Map {
-    let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) else { return Map::new() };
+    let Some(services) = whole.get_mut("services").and_then(Node::as_map_mut) else { return Map::default() };
     let mut active: BTreeSet<String> = options.profiles.iter().cloned().collect();
     if active.is_empty() {
         let listed = environment.get("COMPOSE_PROFILES").unwrap_or_default();

@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use super::provenance::Trail;
 use crate::diag::Span;
 
-/// A mapping, in the order of the file.
-pub type Map = IndexMap<String, Node>;
+/// A mapping, in the order of the file. Its hash is quick and has a random seed: keys come from files that nobody checked.
+pub type Map = IndexMap<String, Node, foldhash::fast::RandomState>;
 
 /// A value and where it was written.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl From<bool> for Node {
 impl Node {
     /// Returns an empty mapping without a place.
     pub fn map() -> Self {
-        Value::Map(Map::new()).into()
+        Value::Map(Map::default()).into()
     }
 
     /// Returns the node with the places of another.

@@ -113,7 +113,7 @@ fn first_line(span: &Span) -> Span {
 /// Reports references to what is not there and attributes that exclude each other, for the
 /// enabled services.
 pub(crate) fn references(whole: &Node, disabled: &Map, diagnostics: &mut Vec<Diagnostic>) {
-    let empty = Map::new();
+    let empty = Map::default();
     let section = |name: &str| whole.get(name).and_then(Node::as_map).unwrap_or(&empty);
     let mut checker = Checker {
         services: section("services"),

@@ -12,7 +12,7 @@ use crate::cli::operation::{self, Notes};
 use crate::cli::project;
 use crate::cli::ui::Progress;
 use crate::compose::model::PullPolicy;
-use crate::graph::Graph;
+use crate::graph::{Graph, Spans};
 use crate::ids::ServiceName;
 
 /// Pull the images of services.
@@ -51,7 +51,7 @@ pub(crate) fn run(context: &Context, args: &PullArgs) -> Result<()> {
     if chosen.is_empty() {
         chosen = project.services.keys().cloned().collect();
     } else if args.include_deps {
-        let graph = Graph::build(&project, &std::collections::HashMap::new()).map_err(Error::Diagnostics)?;
+        let graph = Graph::build(&project, &Spans::new()).map_err(Error::Diagnostics)?;
         chosen = graph.dependencies_closure(&chosen);
     }
     // Images whose policy is `missing` are asked for apart from those that are always pulled.

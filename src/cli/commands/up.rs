@@ -1,6 +1,5 @@
 //! `stack up`: converge, and in the foreground show what the containers say until they end.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
@@ -16,7 +15,7 @@ use crate::cli::project;
 use crate::cli::render::logs::Style;
 use crate::cli::watching;
 use crate::compose::model::Project;
-use crate::graph::Graph;
+use crate::graph::{Graph, Spans};
 use crate::ids::ServiceName;
 
 /// Create and start containers; change only what differs from the file.
@@ -185,7 +184,7 @@ fn scope(args: &UpArgs, project: &Project) -> Vec<ServiceName> {
     }
     let named: Vec<ServiceName> = args.services.iter().map(|s| ServiceName::new(s.as_str())).collect();
     // A project that is run has no cycle: that was checked when it was loaded.
-    match Graph::build(project, &HashMap::new()) {
+    match Graph::build(project, &Spans::new()) {
         Ok(graph) if !args.no_deps => graph.dependencies_closure(&named),
         _ => named,
     }

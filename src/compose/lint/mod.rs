@@ -12,7 +12,7 @@ use crate::diag::{Diagnostic, Span};
 
 /// Returns the warnings, in no order.
 pub(crate) fn lint(whole: &Node) -> Vec<Diagnostic> {
-    let empty = Map::new();
+    let empty = Map::default();
     let services = whole.get("services").and_then(Node::as_map).unwrap_or(&empty);
     let mut warnings = Vec::new();
     for (name, service) in services {

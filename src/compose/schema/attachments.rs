@@ -1,11 +1,12 @@
 //! What is put into a container from outside: ports, mounts, networks, devices.
 
-use super::{Bare, Convert, Object, Shape, Twice, field};
+use super::{Bare, Convert, Index, Object, Shape, Twice, field};
 
 const NOT_YET: &str = "the engine does not act on it yet";
 
 /// One published port.
 pub(super) static PORT: Object = Object {
+    index: Index::new(),
     name: "a port",
     required: &["target"],
     fields: rows![
@@ -28,6 +29,7 @@ pub(super) static PORT: Object = Object {
 
 /// One entry of `volumes`.
 pub(super) static MOUNT: Object = Object {
+    index: Index::new(),
     name: "a mount",
     required: &["type"],
     fields: rows![
@@ -53,6 +55,7 @@ pub(super) static MOUNT: Object = Object {
 };
 
 static MOUNT_BIND: Object = Object {
+    index: Index::new(),
     name: "bind options",
     required: &[],
     fields: rows![
@@ -70,6 +73,7 @@ static MOUNT_BIND: Object = Object {
 };
 
 static MOUNT_VOLUME: Object = Object {
+    index: Index::new(),
     name: "volume options",
     required: &[],
     fields: rows![
@@ -83,6 +87,7 @@ static MOUNT_VOLUME: Object = Object {
 };
 
 static MOUNT_TMPFS: Object = Object {
+    index: Index::new(),
     name: "tmpfs options",
     required: &[],
     fields: rows![
@@ -94,6 +99,7 @@ static MOUNT_TMPFS: Object = Object {
 };
 
 static MOUNT_IMAGE: Object = Object {
+    index: Index::new(),
     name: "image options",
     required: &[],
     fields: rows![
@@ -104,6 +110,7 @@ static MOUNT_IMAGE: Object = Object {
 
 /// One entry of `networks`.
 pub(super) static ENDPOINT: Object = Object {
+    index: Index::new(),
     name: "a service's network",
     required: &[],
     fields: rows![
@@ -130,6 +137,7 @@ pub(super) static ENDPOINT: Object = Object {
 
 /// One entry of `devices`.
 pub(super) static DEVICE: Object = Object {
+    index: Index::new(),
     name: "a device",
     required: &["source"],
     fields: rows![
@@ -144,6 +152,7 @@ pub(super) static DEVICE: Object = Object {
 
 /// `blkio_config`.
 pub(super) static BLKIO: Object = Object {
+    index: Index::new(),
     name: "blkio_config",
     required: &[],
     fields: rows![
@@ -163,6 +172,7 @@ pub(super) static BLKIO: Object = Object {
 };
 
 static BLKIO_WEIGHT: Object = Object {
+    index: Index::new(),
     name: "a device weight",
     required: &[],
     fields: rows![
@@ -174,6 +184,7 @@ static BLKIO_WEIGHT: Object = Object {
 };
 
 static BLKIO_RATE: Object = Object {
+    index: Index::new(),
     name: "a device rate",
     required: &[],
     fields: rows![
@@ -186,6 +197,7 @@ static BLKIO_RATE: Object = Object {
 
 /// `credential_spec`.
 pub(super) static CREDENTIAL_SPEC: Object = Object {
+    index: Index::new(),
     name: "credential_spec",
     required: &[],
     fields: rows![

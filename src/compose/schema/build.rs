@@ -2,13 +2,14 @@
 
 use super::Convert;
 use super::resources::FILE_GRANT;
-use super::{Bare, Object, PathRule, Shape, Twice, Values, field};
+use super::{Bare, Index, Object, PathRule, Shape, Twice, Values, field};
 
 /// `ulimits`: a number or `{soft, hard}` a name.
 pub(super) const ULIMITS: Shape =
     Shape::Map(&Values { shape: Shape::Short(Convert::Ulimit, &Shape::Object(&ULIMIT)), null: false, names: false });
 
 static ULIMIT: Object = Object {
+    index: Index::new(),
     name: "a limit",
     required: &["soft", "hard"],
     fields: rows![
@@ -21,6 +22,7 @@ static ULIMIT: Object = Object {
 
 /// `build`. The section as a whole is reported where it matters, so its rows are not.
 pub(super) static BUILD: Object = Object {
+    index: Index::new(),
     name: "build",
     required: &[],
     fields: rows![

@@ -1,11 +1,12 @@
 //! Attributes of `deploy`.
 
-use super::{Bare, Object, Shape, Twice, field};
+use super::{Bare, Index, Object, Shape, Twice, field};
 
 const ONE_HOST: &str = "there is one host and nothing to place or roll";
 
 /// `deploy`.
 pub(super) static DEPLOY: Object = Object {
+    index: Index::new(),
     name: "deploy",
     required: &[],
     fields: rows![
@@ -33,6 +34,7 @@ pub(super) static DEPLOY: Object = Object {
 
 /// `deploy.resources`.
 pub(super) static RESOURCES: Object = Object {
+    index: Index::new(),
     name: "resources",
     required: &[],
     fields: rows![
@@ -44,6 +46,7 @@ pub(super) static RESOURCES: Object = Object {
 };
 
 static LIMITS: Object = Object {
+    index: Index::new(),
     name: "limits",
     required: &[],
     fields: rows![
@@ -57,6 +60,7 @@ static LIMITS: Object = Object {
 };
 
 static RESERVATIONS: Object = Object {
+    index: Index::new(),
     name: "reservations",
     required: &[],
     fields: rows![
@@ -74,6 +78,7 @@ static RESERVATIONS: Object = Object {
 
 /// One of `gpus` or `devices`.
 pub(super) static DEVICE_REQUEST: Object = Object {
+    index: Index::new(),
     name: "a device request",
     required: &[],
     fields: rows![
@@ -91,6 +96,7 @@ pub(super) static DEVICE_REQUEST: Object = Object {
 };
 
 static GENERIC_RESOURCE: Object = Object {
+    index: Index::new(),
     name: "a generic resource",
     required: &[],
     fields: rows![
@@ -100,6 +106,7 @@ static GENERIC_RESOURCE: Object = Object {
 };
 
 static DISCRETE_RESOURCE: Object = Object {
+    index: Index::new(),
     name: "a discrete resource",
     required: &[],
     fields: rows![
@@ -111,6 +118,7 @@ static DISCRETE_RESOURCE: Object = Object {
 };
 
 static RESTART_POLICY: Object = Object {
+    index: Index::new(),
     name: "restart_policy",
     required: &[],
     fields: rows![
@@ -126,6 +134,7 @@ static RESTART_POLICY: Object = Object {
 };
 
 static UPDATE_CONFIG: Object = Object {
+    index: Index::new(),
     name: "update_config",
     required: &[],
     fields: rows![
@@ -146,6 +155,7 @@ static UPDATE_CONFIG: Object = Object {
 
 /// `deploy.placement`.
 pub(super) static PLACEMENT: Object = Object {
+    index: Index::new(),
     name: "placement",
     required: &[],
     fields: rows![
@@ -159,6 +169,7 @@ pub(super) static PLACEMENT: Object = Object {
 };
 
 static PREFERENCE: Object = Object {
+    index: Index::new(),
     name: "a preference",
     required: &[],
     fields: rows![

@@ -10,13 +10,13 @@ use crate::compose::short::Convert;
 /// wherever the loader takes one. What the tag `!reset` stands before is of the attribute's kind, too.
 pub fn file_schema() -> Value {
     let about = "A Compose file as `stack` reads it. The tags `!reset` and `!override` may stand before any value.";
-    Generator { form: Form::Written, definitions: Map::new() }.root("stack", "Compose file", about)
+    Generator { form: Form::Written, definitions: Map::default() }.root("stack", "Compose file", about)
 }
 
 /// Returns the schema of what `config --format json` prints: long forms only, variables replaced.
 pub fn config_schema() -> Value {
     let about = "What `stack config --format json` prints: long forms only, in one file, with variables replaced.";
-    Generator { form: Form::Printed, definitions: Map::new() }.root("config", "Printed Compose file", about)
+    Generator { form: Form::Printed, definitions: Map::default() }.root("config", "Printed Compose file", about)
 }
 
 /// The dialect that all schemas are written in.
@@ -50,7 +50,7 @@ impl Generator {
     }
 
     fn table(&mut self, table: &'static Object) -> Value {
-        let mut properties = Map::new();
+        let mut properties = Map::default();
         let form = self.form;
         for field in table.fields.iter().filter(|field| form == Form::Written || printed(table, field)) {
             let about = description(field);

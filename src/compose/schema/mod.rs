@@ -22,6 +22,9 @@ mod service;
 mod x_stack;
 
 pub use json::{config_schema, file_schema};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use resources::{CONFIG, INCLUDE, NETWORK, SECRET, VOLUME};
 pub(crate) use service::SERVICE;
 pub(crate) use x_stack::{PROJECT_X_STACK, SERVICE_X_STACK};
@@ -113,6 +116,8 @@ pub(crate) struct Values {
 
 /// A mapping with known keys.
 pub(crate) struct Object {
+    /// Finds one of the attributes.
+    pub(crate) index: Index,
     /// What it is called in messages.
     pub(crate) name: &'static str,
     /// Its attributes.
@@ -124,7 +129,21 @@ pub(crate) struct Object {
 impl Object {
     /// Returns the row of an attribute.
     pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|f| f.name == name)
+        let fields = self.fields;
+        let index =
+            self.index.0.get_or_init(|| fields.iter().enumerate().map(|(at, field)| (field.name, at)).collect());
+        index.get(name).map(|&at| &fields[at])
+    }
+}
+
+/// Where the attributes of a table are, by name; made when the first one is looked for. Every phase looks up every key of a
+/// file, and a service has more than a hundred attributes.
+pub(crate) struct Index(OnceLock<HashMap<&'static str, usize, foldhash::fast::RandomState>>);
+
+impl Index {
+    /// Returns the index of a table in which nothing was looked for.
+    pub(crate) const fn new() -> Self {
+        Self(OnceLock::new())
     }
 }
 
@@ -330,6 +349,7 @@ impl Field {
 
 /// The whole file.
 pub(crate) static TOP: Object = Object {
+    index: Index::new(),
     name: "the file",
     required: &[],
     fields: rows![

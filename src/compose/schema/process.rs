@@ -1,9 +1,10 @@
 //! What goes on around a service's processes: environment, order, checks, hooks, logs.
 
-use super::{Bare, Object, PathRule, Shape, Twice, field};
+use super::{Bare, Index, Object, PathRule, Shape, Twice, field};
 
 /// One entry of `env_file`.
 pub(super) static ENV_FILE: Object = Object {
+    index: Index::new(),
     name: "an env file",
     required: &["path"],
     fields: rows![
@@ -18,6 +19,7 @@ pub(super) static ENV_FILE: Object = Object {
 
 /// One `depends_on` entry.
 pub(super) static DEPENDENCY: Object = Object {
+    index: Index::new(),
     name: "a dependency",
     required: &["condition"],
     fields: rows![
@@ -32,6 +34,7 @@ pub(super) static DEPENDENCY: Object = Object {
 
 /// `healthcheck`.
 pub(super) static HEALTHCHECK: Object = Object {
+    index: Index::new(),
     name: "a healthcheck",
     required: &[],
     fields: rows![
@@ -55,6 +58,7 @@ pub(super) static HEALTHCHECK: Object = Object {
 
 /// `extends`.
 pub(super) static EXTENDS: Object = Object {
+    index: Index::new(),
     name: "extends",
     required: &["service"],
     fields: rows![
@@ -67,6 +71,7 @@ pub(super) static EXTENDS: Object = Object {
 
 /// `logging`.
 pub(super) static LOGGING: Object = Object {
+    index: Index::new(),
     name: "logging",
     required: &[],
     fields: rows![
@@ -79,6 +84,7 @@ pub(super) static LOGGING: Object = Object {
 
 /// `develop`.
 pub(super) static DEVELOP: Object = Object {
+    index: Index::new(),
     name: "develop",
     required: &[],
     fields: rows![
@@ -88,6 +94,7 @@ pub(super) static DEVELOP: Object = Object {
 };
 
 static WATCH: Object = Object {
+    index: Index::new(),
     name: "a watch rule",
     required: &["path", "action"],
     fields: rows![
@@ -111,6 +118,7 @@ static WATCH: Object = Object {
 
 /// A command in a running container: `post_start`, `pre_stop`, `develop.watch.exec`.
 pub(super) static HOOK: Object = Object {
+    index: Index::new(),
     name: "a hook",
     required: &["command"],
     fields: rows![
@@ -129,6 +137,7 @@ pub(super) static HOOK: Object = Object {
 
 /// A container that must succeed before the service starts: `pre_start`.
 pub(super) static PRE_START: Object = Object {
+    index: Index::new(),
     name: "a pre_start hook",
     required: &[],
     fields: rows![
@@ -151,6 +160,7 @@ pub(super) static PRE_START: Object = Object {
 
 /// `provider`.
 pub(super) static PROVIDER: Object = Object {
+    index: Index::new(),
     name: "a provider",
     required: &["type"],
     fields: rows![
@@ -163,6 +173,7 @@ pub(super) static PROVIDER: Object = Object {
 
 /// One entry of `models`.
 pub(super) static MODEL_GRANT: Object = Object {
+    index: Index::new(),
     name: "a service's model",
     required: &[],
     fields: rows![

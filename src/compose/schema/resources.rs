@@ -1,10 +1,11 @@
 //! Attributes of what stands beside the services: networks, volumes, configs, secrets, models,
 //! and `include`.
 
-use super::{Bare, Merge, Object, PathRule, Shape, Twice, field};
+use super::{Bare, Index, Merge, Object, PathRule, Shape, Twice, field};
 
 /// One network.
 pub(super) static NETWORK: Object = Object {
+    index: Index::new(),
     name: "a network",
     required: &[],
     fields: rows![
@@ -34,6 +35,7 @@ pub(super) static NETWORK: Object = Object {
 
 /// `ipam`.
 pub(super) static IPAM: Object = Object {
+    index: Index::new(),
     name: "ipam",
     required: &[],
     fields: rows![
@@ -47,6 +49,7 @@ pub(super) static IPAM: Object = Object {
 };
 
 static POOL: Object = Object {
+    index: Index::new(),
     name: "an address pool",
     required: &[],
     fields: rows![
@@ -63,6 +66,7 @@ static POOL: Object = Object {
 
 /// One volume.
 pub(super) static VOLUME: Object = Object {
+    index: Index::new(),
     name: "a volume",
     required: &[],
     fields: rows![
@@ -81,6 +85,7 @@ pub(super) static VOLUME: Object = Object {
 
 /// One config.
 pub(super) static CONFIG: Object = Object {
+    index: Index::new(),
     name: "a config",
     required: &[],
     fields: rows![
@@ -103,6 +108,7 @@ pub(super) static CONFIG: Object = Object {
 
 /// One secret.
 pub(super) static SECRET: Object = Object {
+    index: Index::new(),
     name: "a secret",
     required: &[],
     fields: rows![
@@ -127,6 +133,7 @@ pub(super) static SECRET: Object = Object {
 
 /// One model.
 pub(super) static MODEL: Object = Object {
+    index: Index::new(),
     name: "a model",
     required: &["model"],
     fields: rows![
@@ -143,6 +150,7 @@ pub(super) static MODEL: Object = Object {
 
 /// A service's use of a config or secret.
 pub(super) static FILE_GRANT: Object = Object {
+    index: Index::new(),
     name: "a file grant",
     required: &["source"],
     fields: rows![
@@ -162,6 +170,7 @@ pub(super) static FILE_GRANT: Object = Object {
 
 /// One `include` item.
 pub(super) static INCLUDE: Object = Object {
+    index: Index::new(),
     name: "an include",
     required: &["path"],
     fields: rows![

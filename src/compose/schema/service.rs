@@ -8,7 +8,7 @@ use super::process::{
     DEPENDENCY, DEVELOP, ENV_FILE, EXTENDS, HEALTHCHECK, HOOK, LOGGING, MODEL_GRANT, PRE_START, PROVIDER,
 };
 use super::resources::FILE_GRANT;
-use super::{Bare, Merge, Object, PathRule, Shape, Twice, Values, field};
+use super::{Bare, Index, Merge, Object, PathRule, Shape, Twice, Values, field};
 use crate::compose::model::PullPolicy;
 use crate::compose::short;
 
@@ -17,6 +17,7 @@ const WINDOWS: &str = "it only has a meaning on Windows";
 
 /// One service.
 pub(crate) static SERVICE: Object = Object {
+    index: Index::new(),
     name: "a service",
     required: &[],
     fields: rows![

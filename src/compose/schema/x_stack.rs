@@ -1,12 +1,13 @@
 //! `x-stack`: attributes of this program's own. To Compose it is an extension like any other, so it
 //! is no row of the tables of a service and of the file: it is printed and merged as it was written.
 
-use super::{Object, Shape, field};
+use super::{Index, Object, Shape, field};
 
 const WATCH: &[&str] = &["restart"];
 
 /// `x-stack` of a service.
 pub(crate) static SERVICE_X_STACK: Object = Object {
+    index: Index::new(),
     name: "a service's x-stack",
     required: &[],
     fields: rows![
@@ -28,6 +29,7 @@ pub(crate) static SERVICE_X_STACK: Object = Object {
 
 /// `x-stack` at the top of the file.
 pub(crate) static PROJECT_X_STACK: Object = Object {
+    index: Index::new(),
     name: "a project's x-stack",
     required: &[],
     fields: rows![

@@ -127,14 +127,14 @@ impl Convert {
 /// Makes `{soft: 0, hard: 0}` of one zero, as the reference does.
 fn no_limit(node: &mut Node) {
     let zero = Node { span: node.span.clone(), ..Node::from(Value::Int(0)) };
-    node.value = Value::Map(Map::from([("soft".to_owned(), zero.clone()), ("hard".to_owned(), zero)]));
+    node.value = Value::Map(Map::from_iter([("soft".to_owned(), zero.clone()), ("hard".to_owned(), zero)]));
 }
 
 /// Makes `{key: value}` of a value.
 fn wrap(node: &mut Node, key: &str) {
     let value = Node { value: std::mem::replace(&mut node.value, Value::Null), ..node.clone() };
     let value = Node { mark: Mark::None, ..value };
-    node.value = Value::Map(Map::from([(key.to_owned(), value)]));
+    node.value = Value::Map(Map::from_iter([(key.to_owned(), value)]));
 }
 
 fn env_files(node: &mut Node) {
@@ -151,7 +151,7 @@ fn env_files(node: &mut Node) {
 
 fn names(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>, value: impl Fn(&str) -> Value) {
     let Value::List(items) = &mut node.value else { return };
-    let mut map = Map::with_capacity(items.len());
+    let mut map = Map::with_capacity_and_hasher(items.len(), Default::default());
     for (index, item) in std::mem::take(items).into_iter().enumerate() {
         if item.mark == Mark::Reset {
             continue;

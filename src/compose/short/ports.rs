@@ -59,7 +59,7 @@ pub(super) fn expand(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> 
 }
 
 fn long(port: &Short, at: &Node) -> Node {
-    let mut map = Map::new();
+    let mut map = Map::default();
     // What the text does not say has its place, but does not come from it.
     let implied = |value: &str| Node { span: at.span.clone(), ..Node::from(value) };
     map.insert("mode".to_owned(), implied("ingress"));

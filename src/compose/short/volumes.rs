@@ -35,8 +35,8 @@ fn parse(text: &str, at: &Node) -> Result<Map, String> {
     let node = |value: Value| Node::from(value).at(at);
     let text_node = |text: &str| node(Value::Text(text.to_owned()));
     let bind = is_path(source);
-    let mut bind_options = Map::new();
-    let mut volume_options = Map::new();
+    let mut bind_options = Map::default();
+    let mut volume_options = Map::default();
     let mut read_only = false;
     for option in options.split(',') {
         match option {
@@ -55,7 +55,7 @@ fn parse(text: &str, at: &Node) -> Result<Map, String> {
             _ => {}
         }
     }
-    let mut map = Map::new();
+    let mut map = Map::default();
     map.insert("type".to_owned(), text_node(if bind { "bind" } else { "volume" }));
     if !source.is_empty() {
         map.insert("source".to_owned(), text_node(source));

@@ -29,7 +29,9 @@ fn load_text(text: &str) -> Loaded {
 fn read(text: &str) -> Node {
     let (mut diagnostics, budget) = (Vec::new(), Budget::new());
     let mut node = parse::documents(FilePath::new("f"), text.into(), &budget, &mut diagnostics).remove(0);
-    let mut cx = Context { diagnostics: &mut diagnostics, budget: &budget, raw: false };
+    let mut late = Vec::new();
+    let mut cx =
+        Context { diagnostics: &mut diagnostics, late: &mut late, replaceable: false, budget: &budget, raw: false };
     canonical(&mut node, &Shape::Object(&TOP), &Path::ROOT, &mut cx);
     assert!(diagnostics.iter().all(|d| d.severity == Severity::Warning), "{diagnostics:?}\n{text}");
     node
@@ -38,9 +40,50 @@ fn read(text: &str) -> Node {
 /// Texts that a reader may take for something else, among ordinary ones.
 fn text() -> impl Strategy<Value = String> {
     const TRAPS: [&str; 44] = [
-        "", " ", "~", "null", "yes", "Off", "true", "1", "08", "0o17", "010", "0x1F", "1_000", "1e3", ".5", "5.", "-1", "+1", ".inf",
-        "-.INF", ".nan", "2024-01-02", "1:30", "<<", "=", "- a", "? a", "a: b", "a #b", "#", "*a", "&a", "!a", "%a", "@a",
-        "`a", "'", "\"", "\\", "a\nb", "a\n", "\ta", "é \u{feff}\u{85}\u{2028}", "a\r\nb",
+        "",
+        " ",
+        "~",
+        "null",
+        "yes",
+        "Off",
+        "true",
+        "1",
+        "08",
+        "0o17",
+        "010",
+        "0x1F",
+        "1_000",
+        "1e3",
+        ".5",
+        "5.",
+        "-1",
+        "+1",
+        ".inf",
+        "-.INF",
+        ".nan",
+        "2024-01-02",
+        "1:30",
+        "<<",
+        "=",
+        "- a",
+        "? a",
+        "a: b",
+        "a #b",
+        "#",
+        "*a",
+        "&a",
+        "!a",
+        "%a",
+        "@a",
+        "`a",
+        "'",
+        "\"",
+        "\\",
+        "a\nb",
+        "a\n",
+        "\ta",
+        "é \u{feff}\u{85}\u{2028}",
+        "a\r\nb",
     ];
     prop_oneof![
         3 => select(&TRAPS[..]).prop_map(str::to_owned),
@@ -136,7 +179,7 @@ proptest! {
     fn merging_is_associative(a in service(), b in service(), c in service()) {
         let tree = |service: &Json| read(&json!({"services": {"s": service}}).to_string());
         let over = |mut below: Node, above: Node| {
-            merge(&mut below, above, &Shape::Object(&TOP));
+            merge(&mut below, above, &Shape::Object(&TOP), false);
             below
         };
         let left = over(over(tree(&a), tree(&b)), tree(&c));
@@ -149,7 +192,8 @@ proptest! {
     fn canonical_is_idempotent(file in file()) {
         let once = read(&file.replace('$', ""));
         let (mut twice, mut diagnostics, budget) = (once.clone(), Vec::<Diagnostic>::new(), Budget::new());
-        let mut cx = Context { diagnostics: &mut diagnostics, budget: &budget, raw: false };
+        let mut late = Vec::new();
+    let mut cx = Context { diagnostics: &mut diagnostics, late: &mut late, replaceable: false, budget: &budget, raw: false };
         canonical(&mut twice, &Shape::Object(&TOP), &Path::ROOT, &mut cx);
         strip_resets(&mut twice);
         prop_assert_eq!(config_json(&once), config_json(&twice));

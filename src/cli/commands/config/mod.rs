@@ -6,6 +6,7 @@ mod variables;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -17,7 +18,7 @@ use crate::cli::project;
 use crate::compose::model::Project;
 use crate::compose::tree::{Node, Value};
 use crate::compose::{self, Loaded};
-use crate::diag::{self, Diagnostic, Severity};
+use crate::diag::{self, Diagnostic};
 use crate::plan;
 
 /// Check the files and print the model they result in.
@@ -195,13 +196,13 @@ fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Res
         // All of them are asked for, also those of services that are off.
         options.profiles = vec!["*".to_owned()];
     }
+    options.to_run = what == What::Hash;
     let Loaded { project, tree, diagnostics, advice, unsupported, dependency_spans, environment, .. } =
         compose::load(&options);
-    let mut tree = project::accept(&context.ui, &diagnostics, tree)?;
-    // A model that cannot run lacks services: others would seem to wait for what is not there.
-    let complete = unsupported.iter().all(|d| d.severity != Severity::Error);
-    if let (Some(project), true, true) = (&project, complete, options.consistency) {
-        project::refuse_cycles(project, dependency_spans)?;
+    // The process ends with this command: freeing every node of a large tree would only take time.
+    let mut tree = ManuallyDrop::new(project::accept(&context.ui, &diagnostics, tree)?);
+    if options.consistency {
+        project::refuse_cycles(dependency_spans)?;
     }
     for name in chosen {
         known(name, &tree)?;

@@ -35,7 +35,7 @@ pub(super) fn variables(tree: &Node, format: &str) -> Result<String> {
                     ("presencevalue", m.alternate.as_str().into()),
                     ("required", m.required.into()),
                 ];
-                Node::from(Value::Map(fields.map(|(key, node)| (key.to_owned(), node)).into()))
+                Node::from(Value::Map(fields.map(|(key, node)| (key.to_owned(), node)).into_iter().collect()))
             };
             let all = found.iter().map(|(name, mention)| (name.clone(), entry(mention))).collect();
             crate::compose::plain_yaml(&Value::Map(all).into())
