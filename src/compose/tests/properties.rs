@@ -30,8 +30,14 @@ fn read(text: &str) -> Node {
     let (mut diagnostics, budget) = (Vec::new(), Budget::new());
     let mut node = parse::documents(FilePath::new("f"), text.into(), &budget, &mut diagnostics).remove(0);
     let mut late = Vec::new();
-    let mut cx =
-        Context { diagnostics: &mut diagnostics, late: &mut late, replaceable: false, budget: &budget, raw: false };
+    let mut cx = Context {
+        diagnostics: &mut diagnostics,
+        late: &mut late,
+        replaceable: false,
+        merged: true,
+        budget: &budget,
+        raw: false,
+    };
     canonical(&mut node, &Shape::Object(&TOP), &Path::ROOT, &mut cx);
     assert!(diagnostics.iter().all(|d| d.severity == Severity::Warning), "{diagnostics:?}\n{text}");
     node
@@ -193,7 +199,7 @@ proptest! {
         let once = read(&file.replace('$', ""));
         let (mut twice, mut diagnostics, budget) = (once.clone(), Vec::<Diagnostic>::new(), Budget::new());
         let mut late = Vec::new();
-    let mut cx = Context { diagnostics: &mut diagnostics, late: &mut late, replaceable: false, budget: &budget, raw: false };
+    let mut cx = Context { diagnostics: &mut diagnostics, late: &mut late, replaceable: false, merged: true, budget: &budget, raw: false };
         canonical(&mut twice, &Shape::Object(&TOP), &Path::ROOT, &mut cx);
         strip_resets(&mut twice);
         prop_assert_eq!(config_json(&once), config_json(&twice));
