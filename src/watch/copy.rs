@@ -10,7 +10,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, 
 use rustix::io::Errno;
 
 use super::ASIDE;
-use super::rules::Copy;
+use super::rules::{Copy, Rule};
 
 /// What copying did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -276,10 +275,10 @@ fn explain(error: io::Error, doing: &str) -> io::Error {
     io::Error::new(error.kind(), why)
 }
 
-/// Returns the copies of everything that a rule has below its path, from what is known of it.
-pub fn all<'a>(rule: &super::rules::Rule, known: impl Iterator<Item = &'a Path>) -> Vec<Copy> {
-    let copies: BTreeSet<Copy> = known.filter(|path| rule.wants(path)).filter_map(|path| rule.copy(path)).collect();
-    copies.into_iter().filter(|copy| !copy.from.as_os_str().as_bytes().is_empty()).collect()
+/// Returns the copies that a rule makes of these paths, without doubles, by path.
+pub fn all<'a>(rule: &Rule, paths: impl Iterator<Item = &'a Path>) -> Vec<Copy> {
+    let copies: BTreeSet<Copy> = paths.filter(|path| rule.wants(path)).filter_map(|path| rule.copy(path)).collect();
+    copies.into_iter().collect()
 }
 
 #[cfg(test)]

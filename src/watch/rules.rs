@@ -127,7 +127,7 @@ impl Rules {
         let mut target = rule.target.clone().filter(|_| syncs).map(|target| {
             // A file goes to its target, or into it where that is written as a folder.
             let into = target.ends_with('/') && !host.is_folder(&root);
-            let base = if into { target.clone() + &name_of(&root) } else { target };
+            let base = if into { target + &name_of(&root) } else { target };
             clean(&base)
         });
         if let Some(mount) = target.as_ref().and_then(|target| mounted_there(service, &root, target, host)) {

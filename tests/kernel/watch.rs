@@ -356,6 +356,31 @@ fn saving_the_stack_file_applies_the_difference() {
     assert_eq!(world.state("new"), "running");
 }
 
+#[test]
+fn a_service_that_writes_the_files_it_is_made_from_is_noticed() {
+    let world = World::with(
+        "services:
+  web:
+    image: busybox
+    command: [sh, -c, 'echo A=$$(cat /proc/sys/kernel/random/uuid) > /project/web.env; exec sleep 1000']
+    stop_grace_period: 0s
+    env_file: [web.env]
+    volumes: ['.:/project']
+",
+    );
+    world.write("web.env", "A=1\n");
+    let mut watch = world.start(&["watch"]);
+    watch.line_with("web.env changed: the difference is applied");
+    watch.line_with("not watched any more: web.env");
+    // Other files go on; the file is read again with them, but what it leads to is not acted on.
+    world.write(".env", "UNUSED=1\n");
+    watch.line_with(".env changed: the difference is applied");
+    let id = world.ids();
+    world.write(".env", "UNUSED=1\nBROKEN ${\n");
+    watch.line_with(".env changed, nothing is applied");
+    assert_eq!(world.ids(), id);
+}
+
 /// `A`, `B` and `C` of the service web; empty while it is replaced.
 fn environment_of(world: &World) -> String {
     let output = world.stack(&["exec", "-T", "web", "sh", "-c", "echo $A $B $C"]);
