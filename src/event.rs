@@ -115,6 +115,28 @@ pub struct Failure {
     pub why: String,
     /// What to do; `None` when there is no advice.
     pub hint: Option<String>,
+    /// What scripts tell failures of a command that waits (`--wait`) apart by.
+    #[serde(default, skip_serializing_if = "FailureKind::is_other")]
+    pub kind: FailureKind,
+}
+
+/// Which failure of a command that waits it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Another one, or the command does not wait.
+    #[default]
+    Other,
+    /// A service failed.
+    Service,
+    /// The time was up (`--wait-timeout`).
+    TimeOut,
+}
+
+impl FailureKind {
+    fn is_other(&self) -> bool {
+        *self == Self::Other
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -280,7 +302,9 @@ mod tests {
         let resource = Resource::Image("redis".to_owned());
         check(Event::Progress { resource, status: Status::Pulled, detail: String::new() });
         check(Event::Note { message: "so it is".to_owned() });
-        let failure = Failure { doing: String::new(), why: "no".to_owned(), hint: None };
+        let failure = Failure { doing: String::new(), why: "no".to_owned(), hint: None, kind: FailureKind::Other };
+        let timed_out = Failure { kind: FailureKind::TimeOut, ..failure.clone() };
+        check(Event::Done { errors: vec![timed_out, Failure { kind: FailureKind::Service, ..failure.clone() }] });
         check(Event::Done { errors: vec![failure.clone(), Failure { hint: Some("try".to_owned()), ..failure }] });
         check(Event::Done { errors: Vec::new() });
         let death = crate::crash::Death { exit_code: 1, lines: vec!["so".to_owned()], ..Default::default() };

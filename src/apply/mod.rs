@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-use crate::event::{Event, Failure};
+use crate::event::{Event, Failure, FailureKind};
 use crate::host::{Host, HostError};
 use crate::plan::{Op, Plan, Step, StepId};
 use progress::Progress;
@@ -124,7 +124,8 @@ pub async fn apply<H: Host>(
                     events(Event::Note { message: format!("optional {why}") });
                 } else {
                     progress.failed(&step, &why).into_iter().for_each(&events);
-                    outcome.failures.push(Failure { doing: progress::doing(&step.op), why, hint });
+                    let kind = kind(&step.op);
+                    outcome.failures.push(Failure { doing: progress::doing(&step.op), why, hint, kind });
                 }
                 for (skipped, because) in walk.failed(index) {
                     progress.skipped(&walk.steps[skipped], &walk.steps[because]).into_iter().for_each(&events);
@@ -140,6 +141,14 @@ pub async fn apply<H: Host>(
     outcome.cancelled &= !left.is_empty();
     outcome.skipped.extend(left.into_iter().map(|index| Skipped { step: walk.steps[index].id, because: None }));
     outcome
+}
+
+/// Returns which failure that of a step is, to a command that waits.
+fn kind(op: &Op) -> FailureKind {
+    match op {
+        Op::StartContainer(_) | Op::AwaitCondition(_) => FailureKind::Service,
+        _ => FailureKind::Other,
+    }
 }
 
 /// Tells whether a step mostly waits.

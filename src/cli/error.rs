@@ -9,7 +9,7 @@ use std::io;
 use crate::api::client::ClientError;
 use crate::diag::Diagnostic;
 use crate::engine::exec::ExecError;
-use crate::event::Failure;
+use crate::event::{Failure, FailureKind};
 
 /// Whose turn it is to mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +91,24 @@ impl Error {
         match self {
             Self::Failed { kind, .. } => kind.exit_code(),
             Self::Diagnostics(_) => Kind::Config.exit_code(),
-            Self::Failures(_) => Kind::Host.exit_code(),
+            Self::Failures(failures) => {
+                let any = |kind| failures.iter().any(|failure| failure.kind == kind);
+                match (any(FailureKind::TimeOut), any(FailureKind::Service)) {
+                    (true, _) => TIMED_OUT,
+                    (false, true) => SERVICE_FAILED,
+                    (false, false) => Kind::Host.exit_code(),
+                }
+            }
             Self::NotStarted { code, .. } | Self::Status(code) => *code,
         }
     }
 }
+
+/// Exit status of `up --wait` when a service failed.
+const SERVICE_FAILED: u8 = 3;
+
+/// Exit status of `up --wait` when `--wait-timeout` was up.
+const TIMED_OUT: u8 = 4;
 
 /// An exit status after Ctrl-C (128 and the number of SIGINT).
 pub(crate) const INTERRUPTED: u8 = 130;

@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod configuration;
 mod context;
 mod error;
 mod foreground;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 use super::args::ProjectArgs;
+use super::configuration::Configuration;
 use super::error::{Error, Result};
 use super::ui::Ui;
 use crate::compose::model::Project;
@@ -93,12 +94,13 @@ pub(crate) fn runnable(ui: &Ui, options: &LoadOptions, loaded: Loaded, services:
             ui.warn(&format!("{variable} has no effect: containers run on this machine"));
         }
     }
-    let project = accept(ui, &loaded.diagnostics, loaded.project)?;
+    let mut project = accept(ui, &loaded.diagnostics, loaded.project)?;
     accept(ui, &loaded.advice, Some(()))?;
     accept(ui, &loaded.unsupported, Some(()))?;
     refuse_cycles(loaded.dependency_spans)?;
     let known: Vec<ServiceName> = project.services.keys().cloned().collect();
     check_services(services, &known)?;
+    Configuration::read(&options.environment).map_err(Error::Diagnostics)?.apply(&mut project);
     Ok(project)
 }
 

@@ -18,12 +18,14 @@ use crate::api::{DownRequest, PullRequest, RollbackRequest, ServicesRequest, UpR
 use crate::apply::{self, DEFAULT_LIMIT};
 use crate::compose::model::{Project, PullPolicy};
 use crate::crash::By;
-use crate::event::{Event, Failure, Resource, Status};
+use crate::event::{Event, Failure, FailureKind, Resource, Status};
 use crate::host::HostError;
 use crate::ids::{ProjectName, ServiceName};
 use crate::plan::review::review;
-use crate::plan::{self, Action, Down, Observed, ObservedContainer, Plan, Services, Wait, labels};
-use crate::spec::VolumeSpec;
+use crate::plan::{
+    self, Action, Cause, Down, Observed, ObservedContainer, Op, Plan, Services, Step, StepId, Wait, labels,
+};
+use crate::spec::{Goal, VolumeSpec};
 
 impl Daemon {
     /// Converges a project to its model.
@@ -91,7 +93,7 @@ impl Daemon {
                 failures.extend(self.go_back(&kept.name, &back, sink).await);
             }
         }
-        failures
+        told_apart(request.wait, failures)
     }
 
     /// Stops and removes a project, or some of its services.
@@ -183,7 +185,7 @@ impl Daemon {
             Action::Kill => "kill",
             Action::Remove => "rm",
         };
-        self.apply(user(command), plan, &sink, until).await
+        told_apart(request.wait, self.apply(user(command), plan, &sink, until).await)
     }
 
     /// Fetches images side by side.
@@ -253,12 +255,21 @@ impl Daemon {
                 let _ = sink.send(event);
             }
         };
+        let waits = waits(&plan);
         let mut outcome = apply::apply(plan, &host, DEFAULT_LIMIT, cancelled, events).await;
         watcher.abort();
         if let (true, Some(limit)) = (outcome.cancelled && !sink.is_closed(), limit) {
+            let left: BTreeSet<_> = outcome.skipped.iter().filter(|s| s.because.is_none()).map(|s| s.step).collect();
+            let unmet: Vec<&str> =
+                waits.iter().filter(|(step, _)| left.contains(step)).map(|(_, what)| what.as_str()).collect();
+            let mut why = format!("not ready after {} s", limit.as_secs());
+            if !unmet.is_empty() {
+                why += &format!(": {}", unmet.join("; "));
+            }
             outcome.failures.push(Failure {
                 hint: Some("`stack ps` and `stack logs` show what they do".to_owned()),
-                ..failure("wait for the services", format!("not ready after {} s", limit.as_secs()))
+                kind: FailureKind::TimeOut,
+                ..failure("wait for the services", why)
             });
         }
         outcome.failures
@@ -332,6 +343,32 @@ fn is_about(failure: &Failure, project: &Project, service: &ServiceName) -> bool
         || doing.contains(&format!("container \"{}-{service}-", project.name))
 }
 
+/// Returns failures as a command that waits tells them apart, or as any other command does not.
+fn told_apart(wait: bool, mut failures: Vec<Failure>) -> Vec<Failure> {
+    if !wait {
+        failures.iter_mut().for_each(|failure| failure.kind = FailureKind::Other);
+    }
+    failures
+}
+
+/// Returns who waits for what in a plan: `web waits for db to be healthy`.
+fn waits(plan: &Plan) -> Vec<(StepId, String)> {
+    let words = |step: &Step| {
+        let Op::AwaitCondition(wait) = &step.op else { return None };
+        let (others, own) = match wait.goal {
+            Goal::Started => ("to start", "does not run"),
+            Goal::Healthy => ("to be healthy", "is not healthy"),
+            Goal::Completed => ("to end", "has not ended"),
+            Goal::Ready => ("to be ready", "is not ready"),
+        };
+        Some(match &step.cause {
+            Cause::NeededBy(by) => format!("{by} waits for {} {others}", wait.service),
+            _ => format!("{} {own}", wait.service),
+        })
+    };
+    plan.steps.iter().filter_map(|step| Some((step.id, words(step)?))).collect()
+}
+
 /// Tells what a plan would do, for a dry run; returns why it cannot be applied.
 fn tell(plan: &Plan, sink: &Sink) -> Vec<Failure> {
     if plan.errors.is_empty() {
@@ -354,10 +391,10 @@ pub(super) fn progress(sink: &Sink, resource: Resource, status: Status, detail: 
 }
 
 pub(super) fn failure(doing: &str, why: String) -> Failure {
-    Failure { doing: doing.to_owned(), why, hint: None }
+    Failure { doing: doing.to_owned(), why, hint: None, kind: FailureKind::Other }
 }
 
 pub(super) fn failed(doing: &str, error: HostError) -> Failure {
     let (why, hint) = error.into_parts();
-    Failure { doing: doing.to_owned(), why, hint }
+    Failure { doing: doing.to_owned(), why, hint, kind: FailureKind::Other }
 }

@@ -125,3 +125,46 @@ services:
     assert_eq!(world.state("job"), "exited");
     assert_eq!(readiness(&world, "web"), ready_by("HTTP on 80"));
 }
+
+#[test]
+fn the_exit_status_of_up_wait_tells_a_failure_from_a_time_out() {
+    let world = World::with(
+        "
+services:
+  db: {image: busybox, command: sleep 1000, x-stack: {ready: 'tcp:5432'}}
+  web: {image: busybox, command: sleep 1000, depends_on: [db]}
+",
+    );
+    let up = world.stack(&["up", "-d", "--wait", "--wait-timeout", "1"]);
+    let said = up.fails(4);
+    assert!(said.contains("not ready after 1 s") && said.contains("web waits for db to be ready"), "{said}");
+    let status = world.stack(&["ps"]).ok();
+    assert!(status.contains("(waiting for tcp:5432)"), "{status}");
+
+    world.write("stack.yml", "services: {job: {image: busybox, command: sh -c 'exit 5'}}");
+    let up = world.stack(&["up", "-d", "--wait", "--remove-orphans", "-t", "0"]);
+    let said = up.fails(3);
+    assert!(said.contains("job") && said.contains("5"), "{said}");
+}
+
+#[test]
+fn the_configuration_can_ask_for_ready_dependencies() {
+    let mut world = World::with(
+        "
+services:
+  db: {image: busybox, command: sh -c 'sleep 1; exec httpd -f -p 80 -h /etc', expose: [80]}
+  web: {image: busybox, command: sleep 1000, depends_on: [db]}
+",
+    );
+    let folder = world.folder().join("config/stack");
+    std::fs::create_dir_all(&folder).expect("a new folder");
+    std::fs::write(folder.join("config.toml"), "ready = true\n").expect("a new file");
+    world.set("XDG_CONFIG_HOME", &world.folder().join("config").display().to_string());
+    let up = world.stack(&["up", "-d"]);
+    assert!(up.took >= Duration::from_secs(1), "up ended before db listened: {up}");
+    up.ok();
+    assert_eq!(readiness(&world, "db"), ready_by("HTTP on 80"));
+
+    std::fs::write(folder.join("config.toml"), "redy = true\n").expect("a file");
+    world.stack(&["up", "-d"]).fails_naming(&["config.toml:1:1", "redy", "did you mean `ready`?"]);
+}
