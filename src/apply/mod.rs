@@ -82,7 +82,12 @@ pub async fn apply<H: Host>(
                 let host = Arc::clone(host);
                 working += usize::from(!waits(&steps[index].op));
                 progress.begin(&walk.steps[index]).into_iter().for_each(&events);
-                let task = tasks.spawn(async move { execute(host.as_ref(), &steps[index].op).await });
+                let task = tasks.spawn(async move {
+                    host.boundary();
+                    let result = execute(host.as_ref(), &steps[index].op).await;
+                    host.boundary();
+                    result
+                });
                 running.insert(task.id(), (index, task));
             }
         }

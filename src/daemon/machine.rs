@@ -25,6 +25,11 @@ impl Machine {
 }
 
 impl Host for Machine {
+    #[cfg(debug_assertions)]
+    fn boundary(&self) {
+        super::faults::boundary(&self.0.parts.paths.run);
+    }
+
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), HostError> {
         let parts = &self.0.parts;
         if !spec.external {

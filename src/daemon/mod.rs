@@ -19,6 +19,8 @@ mod announce;
 mod autopsy;
 mod container;
 mod deleted;
+#[cfg(debug_assertions)]
+mod faults;
 #[cfg(test)]
 mod fixture;
 mod follow;

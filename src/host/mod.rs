@@ -18,6 +18,9 @@ use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
 
 /// What executes the steps of a plan.
 pub trait Host: Send + Sync + 'static {
+    /// Called when a step begins and when it has ended.
+    fn boundary(&self) {}
+
     /// Makes the network's bridge, or repairs what is missing of it.
     fn ensure_network(&self, spec: &NetworkSpec) -> impl Future<Output = Result<(), HostError>> + Send;
 

@@ -7,6 +7,7 @@
 mod support;
 
 mod alone;
+mod boundaries;
 mod commands;
 mod confinement;
 mod convergence;
