@@ -174,8 +174,7 @@ volumes: {data: }
     };
     let mounted = |target: &str| {
         let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
-        let line = text.lines().find(|line| line.split(' ').nth(4) == Some(target)).map(str::to_owned);
-        line
+        text.lines().find(|line| line.split(' ').nth(4) == Some(target)).map(str::to_owned)
     };
     for target in ["/files", "/data", "/files"] {
         let before = mounted(target).unwrap();
