@@ -39,7 +39,7 @@ const MIB: u64 = 1 << 20;
 #[test]
 fn who_ended_it() {
     insta::assert_snapshot!(show(&exited(1)), @"ended by itself: exit code 1");
-    insta::assert_snapshot!(show(&exited(137)), @"ended by itself: exit code 137");
+    insta::assert_snapshot!(show(&exited(137)), @"ended by itself: exit code 137, as a shell tells of a child's SIGKILL");
     insta::assert_snapshot!(show(&killed(11)), @r"
     ended by a fault of its own: SIGSEGV
     [SIGSEGV]
