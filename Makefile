@@ -5,7 +5,7 @@
 help:
 	@echo "make demo    redis, mongo, mysql and a web service as containers, on a machine where nothing was prepared"
 	@echo "make test    everything the tests need, then format, lints and all tests"
-	@echo "make bench   what up, ps, down and config cost beside the kernel's floor (and beside Docker where it runs)"
+	@echo "make bench   what up, ps, down, config and planning cost beside the kernel's floor (and beside Docker where it runs)"
 	@echo "make schemas writes schemas/ anew after the tables of attributes changed"
 	@echo "make fuzz    random files for the loader, SECONDS=60 for each target"
 	@echo "make build   the program in release mode: target/release/stack"
