@@ -41,7 +41,7 @@ impl Reservations {
             match &step.op {
                 Op::EnsureNetwork(spec) => networks.push(NetworkSpec::clone(spec)),
                 Op::CreateContainer { spec, .. } | Op::UpdateContainer { spec, .. } => {
-                    containers.push(ContainerSpec::clone(spec))
+                    containers.push(ContainerSpec::clone(spec));
                 }
                 _ => {}
             }

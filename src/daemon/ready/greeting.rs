@@ -187,8 +187,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(meaning: fn(&[u8]) -> Option<Seen>, answer: &[u8], expected: Option<Seen>) {
-        assert_eq!(meaning(answer), expected, "{}", answer.escape_ascii());
+    fn check(meaning: fn(&[u8]) -> Option<Seen>, answer: &[u8], expected: impl Into<Option<Seen>>) {
+        assert_eq!(meaning(answer), expected.into(), "{}", answer.escape_ascii());
     }
 
     #[test]

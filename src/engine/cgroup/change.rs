@@ -273,7 +273,7 @@ mod tests {
         let hierarchies = Hierarchies { unified: Some(root.path().to_owned()), legacy: Vec::new() };
         let mut cgroup = Cgroup::new(hierarchies, "stack/app", "c");
         let pids = Resources { pids: Some(5), ..Resources::default() };
-        let both = Resources { memory: Some(8 * MIB), ..pids.clone() };
+        let both = Resources { memory: Some(8 * MIB), ..pids };
         let refused = cgroup.change(&Resources::default(), &both).unwrap_err();
         assert_eq!(refused.to_string(), "the memory limit 8 MiB is refused: the container uses 9 MiB");
         assert_eq!(read("memory.max"), "max");

@@ -105,10 +105,8 @@ impl<'a> Up<'a> {
                 continue;
             };
             unit.update = Some(update);
-            let mut place = 0usize;
-            for slot in unit.slots.iter_mut().filter(|slot| replaced(slot)) {
+            for (place, slot) in unit.slots.iter_mut().filter(|slot| replaced(slot)).enumerate() {
                 slot.batch = Some(place.checked_div(update.parallelism).unwrap_or(0));
-                place += 1;
             }
         }
     }
@@ -140,9 +138,9 @@ pub(super) fn batches(
             };
             if let (Some(&begins), Some((watch, ends))) = (begins, &before) {
                 if update.goes_on {
-                    b.follows(begins, [*watch])
+                    b.follows(begins, [*watch]);
                 } else {
-                    b.after(begins, [*watch])
+                    b.after(begins, [*watch]);
                 }
                 b.follows(begins, ends.iter().copied());
             }

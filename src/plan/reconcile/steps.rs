@@ -97,9 +97,9 @@ impl Up<'_> {
                     first.insert(current.spec.id.clone(), stop.unwrap_or(remove));
                     // What it depends on stops without waiting for later batches, which wait for its start.
                     if slot.batch.is_none_or(|batch| batch == 0) {
-                        own.extend(stop)
+                        own.extend(stop);
                     } else {
-                        later.extend(stop)
+                        later.extend(stop);
                     }
                     last.insert(current.spec.id.clone(), remove);
                 } else if let Some(cause) = &slot.restart {
