@@ -35,8 +35,10 @@ services:
     command: sleep 1000
     init: true
     tty: true
-    networks: [back]
+    networks: [back, front]
     ports: ['6379']
+    # Nothing listens there.
+    x-stack: {ready: none}
 networks: {front: , back: {internal: true}}
 volumes: {data: }
 ",
