@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::state::{Input, State};
-use crate::engine::remount;
+use crate::engine::{Shim, remount};
 use crate::event::Action;
 use crate::ids::ContainerId;
 use crate::lifecycle::Budget;
@@ -24,6 +24,7 @@ pub(super) fn look(state: &mut State, id: &ContainerId) {
     let inputs = state.inputs();
     let Some(entry) = state.containers.get_mut(id) else { return };
     let (Some(pid), false) = (entry.pid, entry.replica.is_stopped_by_user()) else { return };
+    let Some(shim) = entry.sandbox.as_ref().map(|sandbox| sandbox.shim.clone()) else { return };
     if entry.mending_mounts {
         return;
     }
@@ -31,14 +32,15 @@ pub(super) fn look(state: &mut State, id: &ContainerId) {
     let (spec, id) = (Arc::clone(&entry.spec), id.clone());
     let budget = Arc::clone(&entry.mount_budget);
     tokio::spawn(async move {
-        let looking = Arc::clone(&spec);
-        let lacks = tokio::task::spawn_blocking(move || missing(pid, &looking).next().is_some()).await;
         let mut mended = Vec::new();
-        if lacks.unwrap_or(false) {
+        if lacks(pid, &shim, &spec).await {
             // A look costs nothing; only repairs are put off.
             let pause = budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);
             tokio::time::sleep(pause).await;
-            mended = tokio::task::spawn_blocking(move || mend(pid, &spec)).await.unwrap_or_default();
+            // Its run may have ended in the pause, and its number be that of a process of the host.
+            if let Some(container) = open(pid, &shim).await {
+                mended = tokio::task::spawn_blocking(move || mend(&container, &spec)).await.unwrap_or_default();
+            }
         }
         let told = move |state: &mut State| {
             let Some(entry) = state.containers.get_mut(&id) else { return };
@@ -54,13 +56,29 @@ pub(super) fn look(state: &mut State, id: &ContainerId) {
     });
 }
 
+/// Tells whether a mount is not there.
+async fn lacks(pid: u32, shim: &Shim, spec: &Arc<ContainerSpec>) -> bool {
+    let Some(container) = open(pid, shim).await else { return false };
+    let spec = Arc::clone(spec);
+    let look = move || missing(&container, &spec).next().is_some();
+    tokio::task::spawn_blocking(look).await.unwrap_or(false)
+}
+
+/// Opens the container's mounts; `None` when its first process does not have this number any more.
+async fn open(pid: u32, shim: &Shim) -> Option<remount::Opened> {
+    let container = remount::Opened::new(pid).ok()?;
+    // Asked afterwards: the number is the container's as long as its parent, the shim, has not seen it end.
+    let status = shim.status().await.ok()?;
+    (status.pid == Some(pid)).then_some(container)
+}
+
 /// Returns the mounts that are not there; parents come first, as in the specification.
-fn missing(pid: u32, spec: &ContainerSpec) -> impl Iterator<Item = &Mount> {
-    spec.mounts.iter().filter(move |mount| matches!(remount::is_mounted(pid, &mount.target), Ok(false)))
+fn missing<'a>(container: &'a remount::Opened, spec: &'a ContainerSpec) -> impl Iterator<Item = &'a Mount> {
+    spec.mounts.iter().filter(move |mount| matches!(remount::is_mounted(container, &mount.target), Ok(false)))
 }
 
 /// Puts back what is missing; returns cause and remedy of each.
-fn mend(pid: u32, spec: &ContainerSpec) -> Vec<(String, String)> {
+fn mend(container: &remount::Opened, spec: &ContainerSpec) -> Vec<(String, String)> {
     let one = |mount: &Mount| {
         let cause = format!("the mount at {} vanished", mount.target);
         let source = match &mount.kind {
@@ -70,11 +88,11 @@ fn mend(pid: u32, spec: &ContainerSpec) -> Vec<(String, String)> {
                 return (cause, "none: a restart of the container brings it back".to_owned());
             }
         };
-        let remedy = match remount::bind(pid, source, &mount.target, mount.read_only) {
+        let remedy = match remount::bind(container, source, &mount.target, mount.read_only) {
             Ok(()) => "mounted again".to_owned(),
             Err(error) => format!("none: {} could not be mounted: {error}", source.display()),
         };
         (cause, remedy)
     };
-    missing(pid, spec).map(one).collect()
+    missing(container, spec).map(one).collect()
 }

@@ -12,35 +12,54 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 use crate::sys::mount::{Attributes, set_attributes};
 
-/// Tells whether something is mounted at a path of the container with this first process.
+/// A container's first process as it was found under its number: what is opened stays that one's,
+/// whoever gets the number later.
+#[derive(Debug)]
+pub struct Opened {
+    root: OwnedFd,
+    namespace: OwnedFd,
+}
+
+impl Opened {
+    /// Opens the root and the mount namespace of the process that has this number now. Whether it is
+    /// the container's is to be asked of its shim afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The process is gone.
+    pub fn new(pid: u32) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Both through one folder, which is of one process even when the number is given away.
+        let process = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty())?;
+        let root = rustix::fs::openat(&process, "root", flags, Mode::empty())?;
+        let namespace = rustix::fs::openat(&process, "ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { root, namespace })
+    }
+}
+
+/// Tells whether something is mounted at a path of a container.
 ///
 /// # Errors
 ///
-/// The process is gone, or the path.
-pub fn is_mounted(pid: u32, target: &str) -> io::Result<bool> {
-    let root = rustix::fs::open(
-        format!("/proc/{pid}/root"),
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let at = resolve(root.as_fd(), target)?;
+/// The path is gone.
+pub fn is_mounted(container: &Opened, target: &str) -> io::Result<bool> {
+    let at = resolve(container.root.as_fd(), target)?;
     let found = rustix::fs::statx(at, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE)?;
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Mounts a folder or file of the host in the container with this first process.
-pub fn bind(pid: u32, source: &Path, target: &str, read_only: bool) -> io::Result<()> {
+/// Mounts a folder or file of the host in a container.
+pub fn bind(container: &Opened, source: &Path, target: &str, read_only: bool) -> io::Result<()> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = rustix::mount::open_tree(CWD, source, flags)?;
     let set = if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
     let attributes = Attributes { set, propagation: libc::MS_PRIVATE, ..Attributes::default() };
     set_attributes(tree.as_fd(), attributes, true)?;
-    let namespace: OwnedFd = std::fs::File::open(format!("/proc/{pid}/ns/mnt"))?.into();
     std::thread::scope(|scope| {
         let enter = || {
             // A thread that shares its folders with others may not change its mount namespace.
             unshare(CloneFlags::CLONE_FS)?;
-            setns(&namespace, CloneFlags::CLONE_NEWNS)?;
+            setns(&container.namespace, CloneFlags::CLONE_NEWNS)?;
             let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
             let at = resolve(root.as_fd(), target)?;
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -56,4 +75,20 @@ pub fn bind(pid: u32, source: &Path, target: &str, read_only: bool) -> io::Resul
 fn resolve(root: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     Ok(rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_opened_stays_that_of_its_process() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let opened = Opened::new(child.id()).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_mounted(&opened, "/proc").unwrap());
+        assert!(!is_mounted(&opened, "/proc/self/fd").unwrap_or(false));
+        assert!(Opened::new(child.id()).is_err());
+    }
 }
