@@ -4,6 +4,9 @@
 //! Every path is resolved below the container's root by the kernel (openat2 with RESOLVE_IN_ROOT);
 //! from its folder on only names are used, which are never followed. So a link in the container
 //! leads where it leads inside, and nowhere else.
+//!
+//! On the host no link is followed at all: what is watched may be written by a container, whose
+//! links must not make the daemon read what is elsewhere.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -40,10 +43,11 @@ pub fn copy(root: BorrowedFd<'_>, copies: &[Copy], lacking: bool) -> Copied {
     let mut copied = Copied::default();
     let mut writes = Vec::new();
     // What is gone goes first, the deepest first; what is made is made from the top.
+    let mut source = Source::default();
     for copy in copies.iter().rev() {
-        match rustix::fs::statat(CWD, &copy.from, AtFlags::SYMLINK_NOFOLLOW) {
+        match source.stat(&copy.from) {
             Ok(stat) => writes.push((copy, stat)),
-            Err(Errno::NOENT | Errno::NOTDIR) => match remove(root, Path::new(&copy.to)) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => match remove(root, Path::new(&copy.to)) {
                 Ok(true) => copied.removed.push(copy.from.clone()),
                 Ok(false) => {}
                 Err(error) => copied.failed.push((copy.to.clone(), error.to_string())),
@@ -52,18 +56,60 @@ pub fn copy(root: BorrowedFd<'_>, copies: &[Copy], lacking: bool) -> Copied {
         }
     }
     let mut target = Target { root, folder: None, lacking };
+    let mut source = Source::default();
     for (copy, stat) in writes.into_iter().rev() {
-        match target.write(&copy.from, &stat, Path::new(&copy.to)) {
+        let written = source
+            .open(&copy.from)
+            .map_err(|error| io::Error::from(if error == Errno::LOOP { Errno::NOENT } else { error }))
+            .and_then(|from| target.write(from, &stat, Path::new(&copy.to)));
+        match written {
             Ok(Written::New) => copied.written.push(copy.from.clone()),
             Ok(Written::There) => {}
             Ok(Written::Same) => copied.same.push(copy.from.clone()),
             // It went away meanwhile: that is another change.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !copy.from.exists() => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && source.stat(&copy.from).is_err() => {}
             Err(error) => copied.failed.push((copy.to.clone(), error.to_string())),
         }
     }
     copied.removed.reverse();
     copied
+}
+
+/// The host's files, with the folder that was used last.
+#[derive(Default)]
+struct Source {
+    folder: Option<(PathBuf, OwnedFd)>,
+}
+
+/// A file of the host: its folder and its name there.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    folder: BorrowedFd<'a>,
+    name: &'a OsStr,
+}
+
+impl Source {
+    /// Finds a path that has no link above its last name; `ELOOP` if it has.
+    fn open<'a>(&'a mut self, path: &'a Path) -> Result<Place<'a>, Errno> {
+        let (parent, name) = path.parent().zip(path.file_name()).ok_or(Errno::INVAL)?;
+        if self.folder.as_ref().is_none_or(|(path, _)| path != parent) {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let folder = loop {
+                match rustix::fs::openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+                    Err(Errno::AGAIN) => {}
+                    done => break done?,
+                }
+            };
+            self.folder = Some((parent.to_owned(), folder));
+        }
+        let (_, folder) = self.folder.as_ref().expect("it was just opened");
+        Ok(Place { folder: folder.as_fd(), name })
+    }
+
+    fn stat(&mut self, path: &Path) -> Result<Stat, Errno> {
+        let place = self.open(path)?;
+        rustix::fs::statat(place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW)
+    }
 }
 
 enum Written {
@@ -80,7 +126,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn write(&mut self, from: &Path, stat: &Stat, to: &Path) -> io::Result<Written> {
+    fn write(&mut self, from: Place<'_>, stat: &Stat, to: &Path) -> io::Result<Written> {
         let (parent, name) = split(to)?;
         if self.folder.as_ref().is_none_or(|(path, ..)| path != parent) {
             let folder = make_folders(self.root, parent)?;
@@ -104,7 +150,9 @@ impl Target<'_> {
                 return Ok(Written::There);
             }
             if is_folder(there) && kind == FileType::Directory {
-                rustix::fs::chmodat(folder, name, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
+                // By its descriptor: chmod by name would follow a link that took its place.
+                open_folder(folder, name)
+                    .and_then(|there| rustix::fs::fchmod(&there, Mode::from_raw_mode(stat.st_mode & 0o7777)))
                     .map_err(|error| explain(error.into(), "write"))?;
                 return Ok(if there.st_mode == stat.st_mode { Written::There } else { Written::New });
             }
@@ -145,9 +193,9 @@ fn place_folder(folder: &OwnedFd, name: &OsStr, stat: &Stat, uid: Uid, gid: Gid)
     Ok(rustix::fs::fchmod(&made, Mode::from_raw_mode(stat.st_mode & 0o7777))?)
 }
 
-fn place_link(folder: &OwnedFd, name: &OsStr, from: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
-    let to = rustix::fs::readlink(from, Vec::new())?;
-    let stat = rustix::fs::statat(CWD, from, AtFlags::SYMLINK_NOFOLLOW)?;
+fn place_link(folder: &OwnedFd, name: &OsStr, from: Place<'_>, uid: Uid, gid: Gid) -> io::Result<()> {
+    let to = rustix::fs::readlinkat(from.folder, from.name, Vec::new())?;
+    let stat = rustix::fs::statat(from.folder, from.name, AtFlags::SYMLINK_NOFOLLOW)?;
     let aside = aside();
     rustix::fs::symlinkat(&to, folder, &aside)?;
     rustix::fs::chownat(folder, &aside, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
@@ -157,9 +205,9 @@ fn place_link(folder: &OwnedFd, name: &OsStr, from: &Path, uid: Uid, gid: Gid) -
     Ok(())
 }
 
-fn place_file(folder: &OwnedFd, name: &OsStr, from: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
+fn place_file(folder: &OwnedFd, name: &OsStr, from: Place<'_>, uid: Uid, gid: Gid) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut source = File::from(rustix::fs::open(from, flags, Mode::empty())?);
+    let mut source = File::from(rustix::fs::openat(from.folder, from.name, flags, Mode::empty())?);
     // As it is before its content is read: a change meanwhile makes it differ from the copy.
     let stat = rustix::fs::fstat(&source)?;
     let aside = aside();

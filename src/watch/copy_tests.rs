@@ -167,3 +167,16 @@ fn what_cannot_be_copied_is_told() {
     world.write("c/app/a", "a file");
     insta::assert_snapshot!(world.copy(&["a/b"], false), @"failed: /app/a/b: a file is where its folder should be");
 }
+
+#[test]
+fn no_link_of_the_host_is_followed() {
+    let world = World::new();
+    world.write("outside/secret", "of the host");
+    world.write("c/app/x/secret", "copied before");
+    symlink(world.path("outside"), world.path("s/x")).unwrap();
+    insta::assert_snapshot!(world.copy(&["x", "x/secret"], false), @r"
+    written: x
+    removed: x/secret
+    ");
+    assert_eq!(fs::read_link(world.path("c/app/x")).unwrap(), world.path("outside"));
+}
