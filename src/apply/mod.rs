@@ -151,7 +151,7 @@ pub async fn apply<H: Host>(
 /// Returns which failure that of a step is, to a command that waits.
 fn kind(op: &Op) -> FailureKind {
     match op {
-        Op::StartContainer(_) | Op::AwaitCondition(_) => FailureKind::Service,
+        Op::StartContainer(_) | Op::AwaitCondition(_) | Op::WatchReplicas(_) => FailureKind::Service,
         _ => FailureKind::Other,
     }
 }

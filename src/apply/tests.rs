@@ -253,3 +253,15 @@ fn a_daemon_can_run_it_as_a_task() {
     let (_keep, cancel) = watch::channel(false);
     sendable(&apply(Plan::default(), &host, DEFAULT_LIMIT, cancel, |_| {}));
 }
+
+#[test]
+fn an_update_that_fails_is_a_failure_of_its_service() {
+    let batch = crate::plan::Batch {
+        service: "web".into(),
+        containers: Vec::new(),
+        monitor: Duration::ZERO,
+        delay: Duration::ZERO,
+        tolerated: 0,
+    };
+    assert_eq!(kind(&Op::WatchReplicas(batch)), FailureKind::Service);
+}

@@ -1,7 +1,7 @@
 //! Makes containers again whose files somebody deleted under `STACK_ROOT/containers`: what they
 //! are is known from the project's recorded definition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ struct Deleted {
     spec: Arc<ContainerSpec>,
     /// It ran, or was about to.
     up: bool,
-    /// Replicas of its service, itself among them.
+    /// Replicas of its service.
     replicas: u32,
 }
 
@@ -74,9 +74,22 @@ fn deleted(state: &State, id: &ContainerId) -> Option<Deleted> {
     let key =
         |spec: &ContainerSpec| (label_of(spec, labels::PROJECT).to_owned(), label_of(spec, labels::SERVICE).to_owned());
     let own = key(&entry.spec);
-    let replicas = state.containers.values().filter(|other| key(&other.spec) == own).count();
-    let up = !entry.replica.is_at_rest() && !entry.replica.is_stopped_by_user();
-    Some(Deleted { spec: Arc::clone(&entry.spec), up, replicas: u32::try_from(replicas).unwrap_or(1) })
+    let replicas = replicas(state.containers.values().map(|other| &*other.spec).filter(|spec| key(spec) == own));
+    // One of `run` is nobody's replica: it is not made again.
+    let up = !is_one_off(&entry.spec) && !entry.replica.is_at_rest() && !entry.replica.is_stopped_by_user();
+    Some(Deleted { spec: Arc::clone(&entry.spec), up, replicas })
+}
+
+/// Counts the replicas among a service's containers, at least one: those of `run` are none, nor is
+/// one whose successor is there already.
+fn replicas<'a>(own: impl Iterator<Item = &'a ContainerSpec> + Clone) -> u32 {
+    let replaced: BTreeSet<&str> = own.clone().map(|spec| label_of(spec, labels::REPLACES)).collect();
+    let count = own.filter(|spec| !is_one_off(spec) && !replaced.contains(spec.id.as_str())).count();
+    u32::try_from(count).unwrap_or(1).max(1)
+}
+
+fn is_one_off(spec: &ContainerSpec) -> bool {
+    label_of(spec, labels::ONE_OFF) == "True"
 }
 
 /// Takes away what is left of a container and, where it ran, brings its service up again.
@@ -124,4 +137,26 @@ async fn make_again(daemon: &Arc<Daemon>, deleted: Deleted) {
         tracing::warn!(container = spec.name, %failure, "a deleted container could not be made again");
     }
     drain.abort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_of_run_and_those_with_a_successor_are_no_replicas() {
+        let container = |digit: &str, labels: &[(&str, String)]| {
+            let mut spec = crate::daemon::fixture::container();
+            spec.id = digit.repeat(64).parse().unwrap();
+            spec.labels.extend(labels.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+            spec
+        };
+        let (one, two) = (container("a", &[]), container("b", &[]));
+        let run = container("c", &[(labels::ONE_OFF, "True".to_owned())]);
+        let next = container("d", &[(labels::REPLACES, "a".repeat(64))]);
+        assert_eq!(replicas([&one, &two].into_iter()), 2);
+        assert_eq!(replicas([&one, &run, &two, &next].into_iter()), 2);
+        assert_eq!(replicas([&next].into_iter()), 1);
+        assert_eq!(replicas([&run].into_iter()), 1);
+    }
 }

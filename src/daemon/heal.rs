@@ -32,8 +32,7 @@ pub(super) async fn links(daemon: Arc<Daemon>) {
     let epoch = Instant::now();
     let mut budget = Budget::new(SETTLE, LONGEST);
     loop {
-        daemon.parts.net.links_lost().await;
-        tokio::time::sleep(SETTLE).await;
+        // At first without news: links may have gone while no daemon ran.
         loop {
             match mend(&daemon, &mut budget, epoch).await {
                 Ok(()) => break,
@@ -43,6 +42,8 @@ pub(super) async fn links(daemon: Arc<Daemon>) {
                 }
             }
         }
+        daemon.parts.net.links_lost().await;
+        tokio::time::sleep(SETTLE).await;
     }
 }
 

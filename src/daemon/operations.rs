@@ -65,12 +65,12 @@ impl Daemon {
         }
         let _reservation = self.reservations.reserve(&plan);
         drop(planning);
-        if plan.errors.is_empty()
-            && let Err(error) = project_record::write(&self.parts.paths, kept)
-        {
-            return vec![failed("keep the project's definition", HostError::new(error))];
+        if plan.errors.is_empty() {
+            if let Err(error) = project_record::write(&self.parts.paths, kept) {
+                return vec![failed("keep the project's definition", HostError::new(error))];
+            }
+            self.project_changed(kept);
         }
-        self.project_changed(kept);
         let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
         let revocable = rollback::revocable(&plan, &request.project);
         let refused = !plan.errors.is_empty();
@@ -78,7 +78,7 @@ impl Daemon {
         if failures.is_empty() {
             if request.start
                 && !sink.is_closed()
-                && let Err(error) = rollback::succeeded(&self.parts.paths, kept)
+                && let Err(error) = rollback::succeeded(&self.parts.paths, kept, &request.services)
             {
                 tracing::warn!(%error, "the definition cannot be gone back to");
             }
@@ -354,7 +354,11 @@ fn told_apart(wait: bool, mut failures: Vec<Failure>) -> Vec<Failure> {
 /// Returns who waits for what in a plan: `web waits for db to be healthy`.
 fn waits(plan: &Plan) -> Vec<(StepId, String)> {
     let words = |step: &Step| {
-        let Op::AwaitCondition(wait) = &step.op else { return None };
+        let wait = match &step.op {
+            Op::AwaitCondition(wait) => wait,
+            Op::WatchReplicas(batch) => return Some(format!("the update of {} goes on", batch.service)),
+            _ => return None,
+        };
         let (others, own) = match wait.goal {
             Goal::Started => ("to start", "does not run"),
             Goal::Healthy => ("to be healthy", "is not healthy"),

@@ -131,12 +131,19 @@ impl Daemon {
         since_ns: Option<i64>,
         until_ns: Option<i64>,
     ) -> mpsc::Receiver<Event> {
-        // Subscribed before the history is read: nothing falls between the two.
         let mut live = self.subscribe(Some(project.clone()));
         let Some(since_ns) = since_ns.or(until_ns.map(|_| super::now_ns())) else { return live };
         let (sink, receiver) = mpsc::channel(EVENTS);
+        // The history is read once the subscription is in force: nothing falls between the two.
+        let (in_force, subscribed) = oneshot::channel();
+        self.send(Input::Read(Box::new(move |_| {
+            let _ = in_force.send(());
+        })));
         let root = self.parts.paths.root.clone();
         tokio::spawn(async move {
+            if subscribed.await.is_err() {
+                return; // the owner of the state has died
+            }
             let until_ns = until_ns.unwrap_or(i64::MAX);
             let read = move || history::read(&root, &project, since_ns, until_ns);
             let kept = tokio::task::spawn_blocking(read).await.unwrap_or_default();
@@ -152,12 +159,17 @@ impl Daemon {
             tokio::pin!(end);
             loop {
                 let event = tokio::select! {
-                    // All arms are cancel-safe: a deadline, a receive, a close.
-                    () = &mut end => return,
+                    // All arms are cancel-safe: a close, a receive, a deadline. What came before
+                    // the deadline goes before it.
+                    biased;
                     () = sink.closed() => return,
                     event = live.recv() => event,
+                    () = &mut end => return,
                 };
                 let Some(event) = event else { return };
+                if event.time_ns().is_some_and(|time| time > until_ns) {
+                    return;
+                }
                 // What the history told already is not told again.
                 if event.time_ns().is_some_and(|time| time > last_ns) && sink.send(event).await.is_err() {
                     return;

@@ -44,9 +44,20 @@ fn read(paths: &Paths, name: &ProjectName) -> Option<Good> {
     }
 }
 
-/// Notes that an `up` with this definition has succeeded.
-pub(super) fn succeeded(paths: &Paths, project: &Project) -> Result<(), StoreError> {
-    let before = match read(paths, &project.name) {
+/// Notes that an `up` of these services (all when there are none named) has succeeded with this
+/// definition. It is good when the rest of it is known to be.
+pub(super) fn succeeded(paths: &Paths, project: &Project, services: &[ServiceName]) -> Result<(), StoreError> {
+    let known = read(paths, &project.name);
+    let rest = |project: &Project| {
+        let mut rest = project.clone();
+        rest.services.retain(|name, _| !services.contains(name));
+        rest
+    };
+    let whole = services.is_empty() || project.services.keys().all(|name| services.contains(name));
+    if !whole && !known.as_ref().is_some_and(|good| rest(&good.last) == rest(project)) {
+        return Ok(());
+    }
+    let before = match known {
         Some(good) if good.last == *project => return Ok(()),
         Some(good) => Some(good.last),
         None => None,
@@ -192,17 +203,36 @@ mod tests {
             assert_eq!(read(&paths, &one.name).and_then(|good| target(good, current)).as_ref(), expected);
         };
         check(&one, None);
-        succeeded(&paths, &one).unwrap();
+        succeeded(&paths, &one, &[]).unwrap();
         check(&one, None);
         check(&two, Some(&one)); // which failed
-        succeeded(&paths, &two).unwrap();
-        succeeded(&paths, &two).unwrap();
+        succeeded(&paths, &two, &[]).unwrap();
+        succeeded(&paths, &two, &[]).unwrap();
         check(&two, Some(&one));
         check(&three, Some(&two));
-        succeeded(&paths, &one).unwrap();
+        succeeded(&paths, &one, &[]).unwrap();
         check(&one, Some(&two));
         forget(&paths, &one.name).unwrap();
         check(&two, None);
+    }
+
+    #[test]
+    fn what_was_not_brought_up_does_not_become_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths { root: folder.path().into(), run: folder.path().into() };
+        let (one, two) = (with("1", ""), with("2", ""));
+        let web = ["web".into()];
+        let last = || read(&paths, &one.name).map(|good| good.last);
+        succeeded(&paths, &one, &web).unwrap();
+        assert_eq!(last(), None);
+        succeeded(&paths, &one, &["db".into(), "web".into()]).unwrap();
+        assert_eq!(last().as_ref(), Some(&one));
+        succeeded(&paths, &two, &web).unwrap();
+        assert_eq!(last().as_ref(), Some(&one));
+        let mut mixed = one.clone();
+        mixed.services.insert("web".into(), two.services["web"].clone());
+        succeeded(&paths, &mixed, &web).unwrap();
+        assert_eq!(last(), Some(mixed));
     }
 
     #[test]

@@ -36,8 +36,19 @@ pub(super) fn race(paths: &Paths) -> io::Result<Race> {
     for folder in [&paths.root, &paths.run] {
         std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
     }
-    for name in ["base", "containers", "images", "layers", "logs", "networks", "projects", "trash", "volumes", "watch"]
-    {
+    for name in [
+        "base",
+        "containers",
+        "history",
+        "images",
+        "layers",
+        "logs",
+        "networks",
+        "projects",
+        "trash",
+        "volumes",
+        "watch",
+    ] {
         private_folder(&paths.root.join(name))?;
     }
     let path = paths.daemon_lock();

@@ -111,7 +111,9 @@ impl Shim {
 
     /// Returns the sockets of the published ports, for another shim. This one goes on to serve them.
     pub async fn lend(&self) -> Result<Vec<Lent>, ShimError> {
-        match self.request_with(Operation::Lend, Vec::new()).await? {
+        let answer = tokio::time::timeout(ANSWER, self.request_with(Operation::Lend, Vec::new())).await;
+        let late = |_| ShimError::Refused(format!("the shim did not answer within {} s", ANSWER.as_secs()));
+        match answer.map_err(late)?? {
             (Reply::Lent(ports), fds) => Ok(ports.into_iter().zip(fds).map(|(port, fd)| Lent { port, fd }).collect()),
             (Reply::Refused(why), _) => Err(ShimError::Refused(why)),
             (other, _) => Err(ShimError::Refused(unexpected(&other))),

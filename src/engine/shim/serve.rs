@@ -137,12 +137,22 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
 /// Answers with the sockets of the published ports.
 fn lend(container: &Container) -> (Reply, Vec<OwnedFd>) {
     match container.lend() {
+        Ok(lent) if lent.len() > wire::MAX_FDS => (Reply::Refused(too_many(lent.len())), Vec::new()),
         Ok(lent) => {
             let (ports, fds) = lent.into_iter().map(|lent| (lent.port, lent.fd)).unzip();
             (Reply::Lent(ports), fds)
         }
         Err(err) => (Reply::Refused(err.to_string()), Vec::new()),
     }
+}
+
+/// Says why so many sockets stay where they are.
+fn too_many(sockets: usize) -> String {
+    format!(
+        "the published ports have {sockets} sockets, and at most {} can be handed over: publish fewer ports, or \
+         let the old container stop first (deploy.update_config.order: stop-first)",
+        wire::MAX_FDS
+    )
 }
 
 async fn answer(container: &Rc<Container>, op: Operation, fds: Vec<OwnedFd>) -> Reply {
