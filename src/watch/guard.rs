@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ids::ContainerId;
+
 /// So many times in a row a file must have changed right after what was done about it.
 pub const ROUNDS: u32 = 5;
 
@@ -23,6 +25,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub struct Guard {
     streaks: BTreeMap<(usize, PathBuf), Streak>,
     muted: BTreeSet<(usize, PathBuf)>,
+    /// When what is muted changed last.
+    last: BTreeMap<(usize, PathBuf), Duration>,
+    /// Containers that were seen to run.
+    seen: BTreeSet<ContainerId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +53,7 @@ impl Guard {
             streak.pause = pause;
             if streak.rounds >= ROUNDS {
                 self.streaks.remove(&key);
+                self.last.insert(key.clone(), now);
                 self.muted.insert(key);
                 found.push(path.clone());
             }
@@ -62,6 +69,37 @@ impl Guard {
         }
         // Whatever has been quiet for long starts anew.
         self.streaks.retain(|_, streak| now.saturating_sub(streak.acted) <= LONGEST);
+    }
+
+    /// Takes paths that changed at `now`: a muted one that was quiet for long is listened to again.
+    pub fn heard(&mut self, changed: &[PathBuf], now: Duration) {
+        if self.muted.is_empty() {
+            return;
+        }
+        let changed: BTreeSet<&PathBuf> = changed.iter().collect();
+        let last = &mut self.last;
+        self.muted.retain(|key| {
+            if !changed.contains(&key.1) {
+                return true;
+            }
+            let before = last.insert(key.clone(), now).unwrap_or(now);
+            let stays = now.saturating_sub(before) <= LONGEST;
+            if !stays {
+                last.remove(key);
+            }
+            stays
+        });
+    }
+
+    /// Tells whether a container is seen for the first time. Only then a restart because of what it
+    /// lacked comes to an end: one that changes a copied file when it starts lacks it each time.
+    pub fn is_new(&mut self, container: &ContainerId) -> bool {
+        self.seen.insert(container.clone())
+    }
+
+    /// Forgets a container that is no more.
+    pub fn forget(&mut self, container: &ContainerId) {
+        self.seen.remove(container);
     }
 
     /// Returns what is not listened to any more, by rule.
@@ -109,6 +147,31 @@ mod tests {
     fn who_saves_often_is_not_taken_for_a_loop() {
         assert_eq!(muted_in(&[3000, 4500, 2000, 2600, 8000, 3000, 1200, 5000]), None);
         assert_eq!(muted_in(&[300, 400, 300, 200, 5000, 300, 200, 100, 9000]), None);
+    }
+
+    #[test]
+    fn a_muted_file_is_heard_again_after_long_quiet() {
+        let mut guard = Guard::default();
+        let path = PathBuf::from("/src/pid");
+        let paths = BTreeSet::from([path.clone()]);
+        for round in 0..=u64::from(ROUNDS) {
+            guard.suspects(0, &paths, Duration::from_secs(round));
+            guard.acted(0, &paths, Duration::from_secs(round));
+        }
+        let mut left = |seconds| {
+            guard.heard(std::slice::from_ref(&path), Duration::from_secs(seconds));
+            guard.muted().len()
+        };
+        assert_eq!([left(60), left(110), left(169), left(230), left(231)], [1, 1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_container_is_new_once() {
+        let mut guard = Guard::default();
+        let id: ContainerId = "a".repeat(64).parse().unwrap();
+        assert_eq!([guard.is_new(&id), guard.is_new(&id)], [true, false]);
+        guard.forget(&id);
+        assert!(guard.is_new(&id));
     }
 
     #[test]

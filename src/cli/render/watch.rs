@@ -36,7 +36,9 @@ pub(crate) fn line(event: &Event, folder: &Path, palette: Palette) -> Option<Str
     let mut text = format!("{sign} {subject}{what}");
     for failure in failures {
         for line in failure.lines() {
-            text += &format!("\n    {line}");
+            text += "\n    ";
+            // What a command in a container said must not steer the terminal.
+            text.extend(line.chars().map(|c| if c.is_control() { ' ' } else { c }));
         }
     }
     Some(text)
@@ -84,6 +86,7 @@ mod tests {
             show("web", Watched::Exec { command: vec!["make".to_owned(), "a b".to_owned()] }, &[], 0, &[]),
             show("", Watched::Reload, &["/p/stack.yml"], 1, &[]),
             show("", Watched::Reload, &["/p/stack.yml"], 1, &["error: unknown key"]),
+            show("web", Watched::Exec { command: vec!["make".to_owned()] }, &[], 0, &["a:\n\u{1b}[2Jb\tc\r\nd\u{9b}e"]),
             show("web", Watched::Loop, &["/p/pid"], 1, &["changed 5 times"]),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
@@ -101,6 +104,10 @@ mod tests {
         ⦿ stack.yml changed: the difference is applied
         ✘ stack.yml changed, nothing is applied
             error: unknown key
+        ✘ web: failed: make
+            a:
+             [2Jb c
+            d e
         ✘ web: not watched any more: pid
             changed 5 times
         ");

@@ -28,6 +28,7 @@ const OUTPUT: usize = 4096;
 /// A container that runs.
 #[derive(Debug, Clone)]
 struct Running {
+    id: ContainerId,
     name: String,
     pid: u32,
     shim: Shim,
@@ -41,6 +42,7 @@ impl Session {
         }
         self.keep(&changed);
         let now = self.now();
+        self.guard.heard(&changed, now);
         for reaction in self.rules.react(&changed, self.guard.muted()) {
             for rule in reaction.exec.iter().chain(&reaction.restart) {
                 let own = self.guard.suspects(*rule, &reaction.causes, now);
@@ -86,9 +88,15 @@ impl Session {
     }
 
     /// Copies what the containers of a service lack, or the one with this id: what changed since
-    /// watching began, and all where the rule says so; then does what the rules say.
+    /// watching began, and all where the rule says so; then does what the rules say. A container
+    /// that was seen before is no reason to restart: it would go on for ever where its start changes
+    /// a copied file.
     pub(super) async fn complete(&mut self, service: &ServiceName, only: Option<&ContainerId>) {
         let mut restart = false;
+        let mut new = false;
+        for container in self.daemon.running(&self.record.project, service, only).await {
+            new |= self.guard.is_new(&container.id);
+        }
         for index in 0..self.rules.rules.len() {
             let rule = &self.rules.rules[index];
             if rule.service != *service || rule.target.is_none() {
@@ -108,7 +116,7 @@ impl Session {
                 if executes {
                     self.exec(service, index, only).await;
                 }
-                restart |= restarts;
+                restart |= restarts && new;
             }
         }
         if restart {
@@ -213,7 +221,7 @@ impl Session {
         let paths = self.daemon.parts.paths.clone();
         let output = match std::env::current_exe() {
             Ok(program) => {
-                tokio::process::Command::new(program)
+                let output = tokio::process::Command::new(program)
                     .args(["--ansi", "never", "--progress", "plain"])
                     .args(&caller.arguments)
                     .env_clear()
@@ -222,8 +230,14 @@ impl Session {
                     .env("STACK_RUN", &paths.run)
                     .current_dir(&caller.folder)
                     .stdin(Stdio::null())
-                    .output()
-                    .await
+                    .kill_on_drop(true)
+                    .output();
+                let mut ends = self.ends.clone();
+                tokio::select! {
+                    output = output => output,
+                    // Who ends the session waits for it; the process is ended with it.
+                    _ = ends.wait_for(|ends| *ends) => return,
+                }
             }
             Err(error) => Err(error),
         };
@@ -273,7 +287,7 @@ impl Daemon {
             entries
                 .filter_map(|entry| {
                     let shim = entry.sandbox.as_ref()?.shim.clone();
-                    Some(Running { name: entry.spec.name.clone(), pid: entry.pid?, shim })
+                    Some(Running { id: entry.spec.id.clone(), name: entry.spec.name.clone(), pid: entry.pid?, shim })
                 })
                 .collect()
         })

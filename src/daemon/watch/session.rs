@@ -54,6 +54,29 @@ pub(super) struct Session {
     reason: Option<Reason>,
     /// What differs since before this session began; `None` once it was acted on.
     missed: Option<Vec<PathBuf>>,
+    /// When everything is compared again because looking failed, and after which pause.
+    again: Option<(Instant, Duration)>,
+}
+
+/// What looking found: what differs, and what could not be looked at.
+type Looked = (Vec<PathBuf>, Vec<io::Error>);
+
+/// Looks at each, whatever fails.
+fn each<T>(of: impl IntoIterator<Item = T>, mut look: impl FnMut(T) -> io::Result<Vec<PathBuf>>) -> Looked {
+    let mut changed = BTreeSet::new();
+    let mut errors = Vec::new();
+    for one in of {
+        match look(one) {
+            Ok(found) => changed.extend(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    (changed.into_iter().collect(), errors)
+}
+
+/// Returns what was found, or the first error.
+fn all((changed, errors): Looked) -> io::Result<Vec<PathBuf>> {
+    errors.into_iter().next().map_or(Ok(changed), Err)
 }
 
 impl Session {
@@ -91,8 +114,9 @@ impl Session {
             sink,
             ends,
             missed: Some(Vec::new()),
+            again: None,
         };
-        let changed = tokio::task::block_in_place(|| session.look_at_all()).map_err(failed)?;
+        let changed = tokio::task::block_in_place(|| all(session.look_at_all())).map_err(failed)?;
         if known {
             session.missed = Some(changed);
         }
@@ -122,6 +146,13 @@ impl Session {
     pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Option<oneshot::Sender<()>> {
         loop {
             let due = self.debounce.due().map(|due| self.began + due);
+            let again = self.again.map(|(at, _)| at);
+            let compare = async {
+                match again {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
             let quiet = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -138,6 +169,7 @@ impl Session {
                 },
                 Some(told) = self.told.recv() => self.take(told),
                 event = self.events.recv() => self.container(event).await,
+                () = compare => self.batch(Dirty { everything: true, ..Dirty::default() }).await,
                 () = quiet => {
                     // What the kernel has told by now belongs to the batch.
                     while let Ok(told) = self.told.try_recv() {
@@ -230,19 +262,21 @@ impl Session {
 
     /// Looks where something happened, and acts on what differs.
     async fn batch(&mut self, dirty: Dirty) {
-        let looked = tokio::task::block_in_place(|| {
-            if dirty.everything {
-                return self.look_at_all();
-            }
-            let mut changed = BTreeSet::new();
-            for path in &dirty.paths {
-                changed.extend(self.look_at(path)?);
-            }
-            Ok(changed.into_iter().collect())
+        let (changed, errors) = tokio::task::block_in_place(|| {
+            if dirty.everything { self.look_at_all() } else { each(&dirty.paths, |path| self.look_at(path)) }
         });
-        match looked {
-            Ok(changed) => self.act(changed).await,
-            Err(error) => self.say("", Watched::Lost, &[], vec![error.to_string()]),
+        self.act(changed).await;
+        if !errors.is_empty() {
+            /// It is looked again after so long, and then after twice the pause each time.
+            const AGAIN: Duration = Duration::from_secs(5);
+            const SELDOM: Duration = Duration::from_secs(300);
+            let pause = self.again.map_or(AGAIN, |(_, pause)| (pause * 2).min(SELDOM));
+            if dirty.everything || self.again.is_none() {
+                self.again = Some((Instant::now() + pause, pause));
+            }
+            self.say("", Watched::Lost, &[], errors.iter().map(ToString::to_string).collect());
+        } else if dirty.everything {
+            self.again = None;
         }
         let mut reread: BTreeSet<PathBuf> =
             self.sources.iter().filter(|(path, stamp)| disk::stamp(path) != **stamp).map(|(p, _)| p.clone()).collect();
@@ -253,6 +287,7 @@ impl Session {
             if let Err(error) = self.watch_parents(&reread.iter().cloned().collect::<Vec<_>>()) {
                 self.say("", Watched::Lost, &[], vec![error.to_string()]);
             }
+            self.guard.heard(&reread.iter().cloned().collect::<Vec<_>>(), self.now());
             let own = self.guard.suspects(SOURCES, &reread, self.now());
             if !own.is_empty() {
                 let why = format!("changed {ROUNDS} times right after it was applied: a service writes it itself");
@@ -266,20 +301,19 @@ impl Session {
         }
     }
 
-    /// Looks at everything that is watched; returns what differs.
-    fn look_at_all(&mut self) -> io::Result<Vec<PathBuf>> {
+    /// Looks at everything that is watched.
+    fn look_at_all(&mut self) -> Looked {
         let roots: BTreeSet<PathBuf> = self.rules.rules.iter().map(|rule| rule.root.clone()).collect();
-        let mut changed = BTreeSet::new();
-        for root in &roots {
+        let (changed, errors) = each(&roots, |root| {
             self.watch_parents(std::slice::from_ref(root))?;
-            changed.extend(self.look_below(root)?);
-        }
+            self.look_below(root)
+        });
         if changed.len() > MANY {
             crate::sys::memory::trim();
         }
         // What no rule looks at any more is not gone.
         self.tree.retain(|path| roots.iter().any(|root| path.starts_with(root)));
-        Ok(changed.into_iter().collect())
+        (changed, errors)
     }
 
     /// Looks at what a path that something happened to means for what is watched.
@@ -349,7 +383,7 @@ impl Session {
             }
         };
         let before = std::mem::replace(&mut self.rules, rules);
-        let looked = tokio::task::block_in_place(|| self.look_at_all());
+        let looked = tokio::task::block_in_place(|| all(self.look_at_all()));
         let kept = looked.and_then(|changed| {
             let paths = &self.daemon.parts.paths;
             self.journal = Journal::begin(paths, &self.record.project, &self.tree, &self.touched)?;
@@ -367,6 +401,7 @@ impl Session {
         }
         let texts = |rules: &Rules| rules.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
         if texts(&self.rules) != texts(&before) {
+            // Containers are new to these rules.
             self.guard = Guard::default();
             self.say_ready();
             for service in self.services() {
@@ -394,6 +429,9 @@ impl Session {
             return;
         };
         let Event::Container { service, id, action, .. } = event else { return };
+        if matches!(action, Action::Destroy) {
+            self.guard.forget(&id);
+        }
         match action {
             Action::Start => {
                 self.reason.get_or_insert_with(|| self.daemon.presence.hold());
@@ -413,4 +451,18 @@ impl Session {
 fn rules(project: &Project, services: &[ServiceName]) -> Result<Rules, Vec<Failure>> {
     let failed = |why: String| Failure { hint: None, ..failure("watch", why) };
     Rules::of(project, services, &Disk).map_err(|errors| errors.into_iter().map(failed).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_is_kept_when_looking_fails_elsewhere() {
+        let (changed, errors) = each(["a", "-", "b"], |name| match name {
+            "-" => Err(io::ErrorKind::PermissionDenied.into()),
+            name => Ok(vec![PathBuf::from(name)]),
+        });
+        assert_eq!((changed, errors.len()), (vec![PathBuf::from("a"), PathBuf::from("b")], 1));
+    }
 }
