@@ -111,7 +111,7 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
         }
         Shape::Label => match &node.value {
             Value::Text(_) => {}
-            Value::Int(_) | Value::Float(_) => to_text(node),
+            Value::Int(_) | Value::Large(_) | Value::Float(_) => to_text(node),
             _ => cx.wrong(node, path, "a string or number"),
         },
         Shape::OneOf(words) => one_of(node, words, path, cx),
@@ -291,6 +291,7 @@ fn integer(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
 fn number(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     let value = match &node.value {
         Value::Int(_) => return,
+        Value::Large(value) => *value as f64,
         Value::Float(value) => *value,
         Value::Text(text) => match text.parse::<f64>() {
             Ok(value) if value.is_finite() => value,
@@ -307,6 +308,7 @@ fn number(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
 fn bytes(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     let value = match &node.value {
         Value::Int(value) => *value,
+        Value::Large(value) => i64::try_from(*value).unwrap_or(i64::MAX),
         Value::Float(value) => *value as i64,
         Value::Text(text) => match units::bytes(text) {
             Some(value) => value,

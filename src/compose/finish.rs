@@ -61,6 +61,7 @@ fn says_nothing(node: &Node, shape: &Shape) -> bool {
         Value::Null => true,
         Value::Bool(value) => !value,
         Value::Int(number) => *number == 0,
+        Value::Large(_) => false,
         Value::Float(number) => *number == 0.0,
         Value::Text(text) => match shape {
             Shape::Bytes => text == "0",

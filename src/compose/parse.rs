@@ -255,6 +255,7 @@ impl Reader<'_> {
                 "null" => Value::Null,
                 "float" => match scalar::resolve(text) {
                     Value::Int(number) => Value::Float(number as f64),
+                    Value::Large(number) => Value::Float(number as f64),
                     other => other,
                 },
                 _ => scalar::resolve(text),

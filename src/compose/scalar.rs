@@ -25,14 +25,15 @@ fn number(text: &str) -> Option<Value> {
     }
     let plain = text.replace('_', "");
     let (sign, digits) = match plain.as_bytes().first()? {
-        b'-' => (-1, &plain[1..]),
+        b'-' => (-1_i128, &plain[1..]),
         b'+' => (1, &plain[1..]),
         _ => (1, plain.as_str()),
     };
     if let Some(integer) = integer(digits) {
-        return Some(match i64::try_from(integer) {
-            Ok(value) => Value::Int(sign * value),
-            Err(_) => Value::Float(sign as f64 * integer as f64),
+        return Some(match i64::try_from(sign * i128::from(integer)) {
+            Ok(value) => Value::Int(value),
+            Err(_) if sign > 0 => Value::Large(integer),
+            Err(_) => Value::Float(-(integer as f64)),
         });
     }
     if is_float(digits) {
@@ -115,5 +116,10 @@ mod tests {
         check("2024-13-02", text("2024-13-02"));
         check("10.0.0.1", text("10.0.0.1"));
         check("99999999999999999999", Value::Float(1e20));
+        check("9223372036854775807", Value::Int(i64::MAX));
+        check("9223372036854775808", Value::Large(1 << 63));
+        check("0xFFFFFFFFFFFFFFFF", Value::Large(u64::MAX));
+        check("-9223372036854775808", Value::Int(i64::MIN));
+        check("-9223372036854775809", Value::Float(-9_223_372_036_854_775_809.0));
     }
 }

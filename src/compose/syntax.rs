@@ -92,6 +92,7 @@ pub(super) fn explain(info: &str, span: Span, open: Option<&Span>) -> Diagnostic
     if info.contains("unknown escape character") {
         return unknown_escape(span);
     }
+    let span = if info.contains("tab") { tab_in_indentation(&span).unwrap_or(span) } else { span };
     match MEANINGS.iter().find(|(part, ..)| info.contains(part)) {
         Some((_, message, help)) => {
             Diagnostic::error(format!("invalid YAML: {message}"), span).label("here").help(*help)
@@ -151,6 +152,24 @@ fn misplaced_colon(span: &Span) -> Option<Diagnostic> {
             .label("here")
             .help(help),
         );
+    }
+    None
+}
+
+/// Returns the tabs that indent a line, of the line of a mistake or the next that has any: the parser may stumble
+/// over the value before them.
+fn tab_in_indentation(span: &Span) -> Option<Span> {
+    let text = &span.source.text;
+    let mut line = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
+    for written in text[line..].split_inclusive('\n') {
+        let rest = written.trim_start_matches([' ', '\t']);
+        let lead = &written[..written.len() - rest.len()];
+        if let (Some(tab), false) = (lead.find('\t'), rest.trim().is_empty()) {
+            let start = line + tab;
+            let end = start + lead[tab..].bytes().take_while(|b| *b == b'\t').count();
+            return Some(Span { start, end, ..span.clone() });
+        }
+        line += written.len();
     }
     None
 }

@@ -46,6 +46,8 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A whole number that is too large for that.
+    Large(u64),
     /// Another number.
     Float(f64),
     /// Text.
@@ -173,6 +175,7 @@ impl Node {
     pub fn as_float(&self) -> Option<f64> {
         match &self.value {
             Value::Int(number) => Some(*number as f64),
+            Value::Large(number) => Some(*number as f64),
             Value::Float(number) => Some(*number),
             _ => None,
         }
@@ -194,6 +197,7 @@ impl Node {
             Value::Null => Some(String::new()),
             Value::Bool(value) => Some(value.to_string()),
             Value::Int(number) => Some(number.to_string()),
+            Value::Large(number) => Some(number.to_string()),
             Value::Float(number) => Some(super::units::float_text(*number)),
             Value::Text(text) => Some(text.clone()),
             Value::List(_) | Value::Map(_) => None,
@@ -205,7 +209,7 @@ impl Node {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "a boolean",
-            Value::Int(_) | Value::Float(_) => "a number",
+            Value::Int(_) | Value::Large(_) | Value::Float(_) => "a number",
             Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",

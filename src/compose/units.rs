@@ -124,7 +124,7 @@ pub(crate) fn age(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| Duration::from_secs(seconds))
 }
 
-/// Returns a number as Compose turns it into a string: shortest, with an exponent from 1e21 on.
+/// Returns a number as Compose turns it into a string: shortest, with an exponent from a million on.
 pub(crate) fn float_text(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -133,7 +133,7 @@ pub(crate) fn float_text(number: f64) -> String {
         return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let size = number.abs();
-    if size != 0.0 && !(1e-4..1e21).contains(&size) {
+    if size != 0.0 && !(1e-4..1e6).contains(&size) {
         let text = format!("{number:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
@@ -206,6 +206,13 @@ mod tests {
         check(1.5, "1.5");
         check(1e3, "1000");
         check(1e21, "1e+21");
+        check(1e6, "1e+06");
+        check(999_999.0, "999999");
+        check(123_456.789, "123456.789");
+        check(2_500_000.0, "2.5e+06");
+        check(12_345_678.9, "1.23456789e+07");
+        check(-1e15, "-1e+15");
+        check(0.0001, "0.0001");
         check(0.00001, "1e-05");
         check(0.0, "0");
         check(-2.25, "-2.25");

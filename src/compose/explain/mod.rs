@@ -158,6 +158,7 @@ fn redacted(node: &Node, section: &str, key: &str, uses: &[Use]) -> (serde_json:
             }
             let value = match scalar {
                 Value::Int(number) => (*number).into(),
+                Value::Large(number) => (*number).into(),
                 Value::Float(number) => (*number).into(),
                 _ => text.into(),
             };

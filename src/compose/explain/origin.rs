@@ -226,6 +226,7 @@ fn plain_json(node: &Node) -> serde_json::Value {
         Value::Null => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
         Value::Int(number) => (*number).into(),
+        Value::Large(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
         Value::Text(text) => text.as_str().into(),
         Value::List(items) => items.iter().map(plain_json).collect(),

@@ -62,7 +62,7 @@ impl Walk<'_> {
         }
         let read = scalar::resolve(raw);
         let kind = match &read {
-            Value::Int(_) | Value::Float(_) => "a number",
+            Value::Int(_) | Value::Large(_) | Value::Float(_) => "a number",
             Value::Bool(_) => "a boolean",
             Value::Text(date) if date != raw => "a date",
             _ => return,

@@ -31,6 +31,7 @@ fn json(node: &Node, shape: &Shape) -> serde_json::Value {
         Value::Null => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
         Value::Int(number) => (*number).into(),
+        Value::Large(number) => (*number).into(),
         Value::Float(number) => serde_json::Number::from_f64(*number).map_or(serde_json::Value::Null, Into::into),
         Value::Text(text) => text.as_str().into(),
         // What has no known form is null when it is an empty list, as the reference's JSON has it.

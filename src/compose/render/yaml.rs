@@ -79,6 +79,7 @@ fn value(out: &mut String, node: &Node, shape: &Shape, indent: usize, at: At) {
                 _ => out.push_str(&match scalar {
                     Value::Bool(value) => value.to_string(),
                     Value::Int(number) => number.to_string(),
+                    Value::Large(number) => number.to_string(),
                     _ => "null".to_owned(),
                 }),
             }

@@ -84,7 +84,7 @@ fn long(port: &Short, at: &Node) -> Node {
 /// Returns the ports that one short form stands for.
 fn parse(text: &str) -> Result<Vec<Short>, String> {
     let (ports, protocol) = text.rsplit_once('/').unwrap_or((text, "tcp"));
-    let protocol = protocol.to_lowercase();
+    let protocol = if protocol.is_empty() { "tcp".to_owned() } else { protocol.to_lowercase() };
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(format!("{protocol:?} is not a protocol: tcp, udp or sctp"));
     }
@@ -100,6 +100,9 @@ fn parse(text: &str) -> Result<Vec<Short>, String> {
         return Err(format!("{text:?} names no container port"));
     }
     let (first, last) = range(container)?;
+    if first == 0 {
+        return Err(format!("{text:?} names no container port: 0 is none"));
+    }
     let published = if host.is_empty() { None } else { Some(range(host)?) };
     let count = last - first;
     if let Some((low, high)) = published
@@ -164,12 +167,18 @@ mod tests {
         check("6060:6060/UDP", "|6060|6060|udp");
         check("[::1]:7000:7000", "::1|7000|7000|tcp");
         check("::1:7000:7000", "::1|7000|7000|tcp");
+        check("80/", "||80|tcp");
+        check("80:80/", "|80|80|tcp");
+        check("0:80", "|0|80|tcp");
         check("12400-12500:1240", "|12400-12500|1240|tcp");
         check("80-81:8000-8002", "error: the ranges 8000-8002 and 80-81 differ in length");
         check("82-81:80", "error: the range 82-81 ends before it begins");
         check("x:80", "error: \"x\" is not a port");
         check("+80", "error: \"+80\" is not a port");
         check("80:", "error: \"80:\" names no container port");
+        check("0", "error: \"0\" names no container port: 0 is none");
+        check("1:0", "error: \"1:0\" names no container port: 0 is none");
+        check("0-2", "error: \"0-2\" names no container port: 0 is none");
         check("70000", "error: \"70000\" is not a port");
         check("80/icmp", "error: \"icmp\" is not a protocol: tcp, udp or sctp");
         check("localhost:80:80", "error: \"localhost\" is not an IP address");

@@ -47,7 +47,16 @@ fn broken_yaml() {
 fn tabs() {
     let text = "services:\n\ta: {image: x}\n";
     insta::assert_snapshot!(diagnose(text), @r#"
-    stack.yml:2:2 `a` error: invalid YAML: a tab is used where YAML wants spaces (here)
+    stack.yml:2:1 `` error: invalid YAML: a tab is used where YAML wants spaces (here)
+        indent with spaces
+    "#);
+}
+
+#[test]
+fn a_tab_below_a_value() {
+    let text = "services:\n  a:\n    image: x\n\tcommand: y\n";
+    insta::assert_snapshot!(diagnose(text), @r#"
+    stack.yml:4:1 `` error: invalid YAML: a tab is used where YAML wants spaces (here)
         indent with spaces
     "#);
 }
