@@ -405,7 +405,7 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
         Value::Map(map) => {
             for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
                 match value.value {
-                    Value::Null if bare == Bare::Null => {}
+                    Value::Null if matches!(bare, Bare::Null | Bare::Agent) => {}
                     _ if cx.raw => {}
                     Value::List(_) | Value::Map(_) => {
                         cx.wrong(value, &path.key(key), "a string, number, boolean or nothing");
@@ -417,6 +417,7 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
         // What is printed as a template keeps the form it was written in.
         Value::List(items)
             if cx.raw
+                && bare != Bare::Agent
                 && (bare != Bare::Refused || items.iter().any(|i| !i.as_text().is_some_and(|t| t.contains('=')))) =>
         {
             list(node, &Shape::Text, Twice::Once, path, cx);
@@ -437,7 +438,7 @@ fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>
                         cx.invalid(&item, &path.index(index), "expected KEY=VALUE", "");
                         continue;
                     }
-                    None if bare == Bare::Null => (text.clone(), Value::Null),
+                    None if matches!(bare, Bare::Null | Bare::Agent) => (text.clone(), Value::Null),
                     None => (text.clone(), Value::Text(String::new())),
                 };
                 item.value = value;

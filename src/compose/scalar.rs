@@ -74,13 +74,53 @@ fn is_float(digits: &str) -> bool {
     })
 }
 
-/// Returns the text that Compose makes of an unquoted date, `2024-01-02 00:00:00 +0000 UTC`.
+/// Returns the text that Compose makes of an unquoted date or time, `2024-01-02 00:00:00 +0000 UTC`.
 fn date(text: &str) -> Option<String> {
-    let date: jiff::civil::Date = match text.len() {
-        10 if text.as_bytes()[4] == b'-' => text.parse().ok()?,
-        _ => return None,
+    let (day, clock) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], Some((&text[at + 1..], &text[at..at + 1] == " "))),
+        None => (text, None),
     };
-    Some(format!("{date} 00:00:00 +0000 UTC"))
+    let [year, month, day] = day.split('-').collect::<Vec<_>>()[..] else { return None };
+    if year.len() != 4 {
+        return None;
+    }
+    let date = jiff::civil::Date::new(short(year, 4)?, short(month, 2)?, short(day, 2)?).ok()?;
+    let Some((clock, blank)) = clock else { return Some(format!("{date} 00:00:00 +0000 UTC")) };
+    // After a blank there is no zone, and after a `T` there must be one.
+    let zone = if blank { clock.len() } else { clock.find(['Z', '+', '-'])? };
+    let (clock, zone) = clock.split_at(zone);
+    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
+    let [hour, minute, second] = clock.split(':').collect::<Vec<_>>()[..] else { return None };
+    let (hour, minute, second): (i8, i8, i8) = (short(hour, 2)?, short(minute, 2)?, short(second, 2)?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let fraction = match fraction {
+        None => String::new(),
+        Some(digits) if (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            format!(".{digits}").trim_end_matches(['0']).trim_end_matches('.').to_owned()
+        }
+        Some(_) => return None,
+    };
+    let zone = match zone {
+        "" | "Z" | "+00:00" | "-00:00" => "+0000 UTC".to_owned(),
+        _ => {
+            let (hours, minutes) = zone[1..].split_once(':')?;
+            if hours.len() != 2 || minutes.len() != 2 {
+                return None;
+            }
+            let (_, _): (i8, i8) = (short(hours, 2).filter(|h| *h <= 24)?, short(minutes, 2).filter(|m| *m < 60)?);
+            let offset = format!("{}{hours}{minutes}", &zone[..1]);
+            format!("{offset} {offset}")
+        }
+    };
+    Some(format!("{date} {hour:02}:{minute:02}:{second:02}{fraction} {zone}"))
+}
+
+/// Returns the number of a few digits.
+fn short<T: std::str::FromStr>(digits: &str, most: usize) -> Option<T> {
+    let fits = (1..=most).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    fits.then(|| digits.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -114,6 +154,17 @@ mod tests {
         check("./x", text("./x"));
         check("2024-01-02", text("2024-01-02 00:00:00 +0000 UTC"));
         check("2024-13-02", text("2024-13-02"));
+        check("2021-1-1", text("2021-01-01 00:00:00 +0000 UTC"));
+        check("2021-01-01T00:00:00Z", text("2021-01-01 00:00:00 +0000 UTC"));
+        check("2021-1-1t1:2:3Z", text("2021-01-01 01:02:03 +0000 UTC"));
+        check("2021-01-01T00:00:00.50Z", text("2021-01-01 00:00:00.5 +0000 UTC"));
+        check("2021-01-01T00:00:00+02:00", text("2021-01-01 00:00:00 +0200 +0200"));
+        check("2021-01-01 00:00:00.25", text("2021-01-01 00:00:00.25 +0000 UTC"));
+        for wrong in
+            ["2021-01-01T00:00:00", "2021-01-01 00:00:00Z", "2021-13-01T00:00:00Z", "2021-01-01T24:00:00Z", "1-2-3"]
+        {
+            check(wrong, text(wrong));
+        }
         check("10.0.0.1", text("10.0.0.1"));
         check("99999999999999999999", Value::Float(1e20));
         check("9223372036854775807", Value::Int(i64::MAX));

@@ -2,7 +2,7 @@
 
 mod yaml;
 
-use super::schema::{Object, Print, Shape, TOP};
+use super::schema::{Bare, Object, Print, Shape, TOP};
 use super::tree::{Map, Node, Value};
 
 /// Returns the tree as `config --format json` prints it: without extension attributes below
@@ -28,6 +28,7 @@ pub fn plain_yaml(tree: &Node) -> String {
 
 fn json(node: &Node, shape: &Shape) -> serde_json::Value {
     match &node.value {
+        Value::Map(map) if matches!(shape, Shape::KeyValues(Bare::Agent)) => agents(map).into(),
         Value::Null => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
         Value::Int(number) => (*number).into(),
@@ -49,6 +50,15 @@ fn json(node: &Node, shape: &Shape) -> serde_json::Value {
                 .collect()
         }
     }
+}
+
+/// Returns SSH agents and keys as a list, by name.
+fn agents(map: &Map) -> Vec<String> {
+    let text = |(name, node): (&str, &Node)| match node.as_text() {
+        Some(path) => format!("{name}={path}"),
+        None => name.to_owned(),
+    };
+    sorted(map, None).into_iter().map(text).collect()
 }
 
 /// Returns true for what is in the tree only because the reference's JSON has it.

@@ -1,8 +1,8 @@
 //! The canonical tree as YAML: keys in order, and strings in quotes wherever some version of YAML
 //! reads them as something else, so that every program sees what is meant.
 
-use super::{for_json, item_shape, sorted, table, value_shape};
-use crate::compose::schema::Shape;
+use super::{agents, for_json, item_shape, sorted, table, value_shape};
+use crate::compose::schema::{Bare, Shape};
 use crate::compose::tree::{Node, Value};
 use crate::compose::{scalar, units};
 
@@ -32,6 +32,10 @@ enum At {
 fn value(out: &mut String, node: &Node, shape: &Shape, indent: usize, at: At) {
     let gap = if at == At::Key { " " } else { "" };
     match &node.value {
+        Value::Map(map) if matches!(shape, Shape::KeyValues(Bare::Agent)) => {
+            let items = agents(map).into_iter().map(Node::from).collect();
+            value(out, &Value::List(items).into(), &Shape::Any, indent, at);
+        }
         Value::Map(map) => {
             let table = table(shape);
             let entries: Vec<_> =

@@ -37,7 +37,7 @@ pub(super) static BUILD: Object = Object {
         /// Values of `ARG`, as mapping or list. A name without a value is taken from the environment.
         field("args", Shape::KeyValues(Bare::Null)),
         /// SSH agent or keys for `RUN --mount=type=ssh`: `default`, or `ID=PATH`.
-        field("ssh", Shape::KeyValues(Bare::Null)).path(PathRule::HostPath),
+        field("ssh", Shape::KeyValues(Bare::Agent)).path(PathRule::HostPath),
         /// Labels of the image.
         field("labels", Shape::KeyValues(Bare::Empty)),
         /// Images and caches from which layers are reused: `NAME` or `type=TYPE,KEY=VALUE`.

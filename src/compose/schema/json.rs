@@ -181,6 +181,7 @@ impl Generator {
             | Shape::Texts(_)
             | Shape::Labels(_)
             | Shape::TextOrTexts(_)
+            | Shape::KeyValues(Bare::Agent)
             | Shape::Hosts => array(json!({ "type": "string" }), Twice::Keep),
             Shape::KeyValues(Bare::Null) => {
                 json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] } })
@@ -306,7 +307,7 @@ impl Generator {
     fn key_values(&mut self, bare: Bare) -> Value {
         let (name, item) = match bare {
             Bare::Refused => ("key_values_complete", json!({ "type": "string", "pattern": "=" })),
-            Bare::Null | Bare::Empty => ("key_values", json!({ "type": "string" })),
+            Bare::Null | Bare::Agent | Bare::Empty => ("key_values", json!({ "type": "string" })),
         };
         self.define(name, |_| {
             let value = json!({ "type": ["string", "number", "boolean", "null"] });
@@ -321,8 +322,8 @@ const SIZE: &str = r"^(-1|([0-9]+\.?[0-9]*|\.[0-9]+) ?([kKmMgGtTpP]([iI]?[bB])?|
 const DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w))+)$";
 const HOST: &str = "^[^=]+=|^[^=:]+:";
 const PORT: &str = concat!(
-    r"^((([0-9.]+|\[?[0-9a-fA-F:.]+\]?):)?([0-9]+(-[0-9]+)?)?:)?[0-9]+(-[0-9]+)?",
-    "(/([tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]))?$"
+    r"^((([0-9.]+|\[?[0-9a-fA-F:.]+\]?):)?([0-9]+(-[0-9]+)?)?:)?0*[1-9][0-9]*(-[0-9]+)?",
+    "(/([tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP])?)?$"
 );
 const NAME: &str = "^[a-zA-Z0-9._-]+$";
 const NAME_HELP: &str = "letters, digits, `.`, `_` and `-` are allowed";

@@ -85,6 +85,8 @@ pub(crate) enum Shape {
 pub(crate) enum Bare {
     /// Taken from the environment, or unset.
     Null,
+    /// Unset, and printed as a list: SSH agents and keys.
+    Agent,
     /// The empty string.
     Empty,
     /// A mistake.

@@ -216,7 +216,7 @@ fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Res
     }
     let service = tree.get("services");
     let text = match what {
-        What::Services => lines(keys(service)),
+        What::Services => lines(dependencies_first(service)),
         What::Volumes => lines(keys(tree.get("volumes"))),
         What::Networks => lines(keys(tree.get("networks"))),
         What::Models => lines(models(&tree)),
@@ -288,6 +288,29 @@ fn models(tree: &Node) -> BTreeSet<String> {
     let models = tree.get("models").and_then(Node::as_map);
     let name = |model: &Node| model.get("model").and_then(Node::as_text).map(str::to_owned);
     models.into_iter().flat_map(|models| models.values()).filter_map(name).collect()
+}
+
+/// Returns the names of services, each after those it depends on.
+fn dependencies_first(services: Option<&Node>) -> Vec<String> {
+    let mut left = keys(services);
+    let mut order = Vec::with_capacity(left.len());
+    loop {
+        let waits = |name: &String| {
+            let service = services.and_then(|services| services.get(name));
+            let dependencies = service.and_then(|service| service.get("depends_on")).and_then(Node::as_map);
+            dependencies.is_some_and(|map| map.keys().any(|other| left.contains(other)))
+        };
+        let ready: Vec<String> = left.iter().filter(|name| !waits(name)).cloned().collect();
+        if ready.is_empty() {
+            // What is left waits in a circle.
+            order.extend(left);
+            return order;
+        }
+        for name in ready {
+            left.remove(&name);
+            order.push(name);
+        }
+    }
 }
 
 fn keys(node: Option<&Node>) -> BTreeSet<String> {

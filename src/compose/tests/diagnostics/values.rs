@@ -412,6 +412,8 @@ fn numbers_out_of_range() {
         write [[IP:]HOST:]CONTAINER[/PROTOCOL], as in "8080:80"
     stack.yml:4:25 `'80:70000'` error: `services.a.ports[1]`: "70000" is not a port
         write [[IP:]HOST:]CONTAINER[/PROTOCOL], as in "8080:80"
+    stack.yml:4:37 `'0'` error: `services.a.ports[2]`: "0" names no container port: 0 is none
+        write [[IP:]HOST:]CONTAINER[/PROTOCOL], as in "8080:80"
     stack.yml:5:24 `-1` error: `services.a.deploy.replicas` is a number from 0
     stack.yml:6:20 `5000` error: `services.a.oom_score_adj` is a number from -1000 to 1000
     "#);
