@@ -73,6 +73,9 @@ impl Session {
         let causes: Vec<PathBuf> = reaction.causes.iter().cloned().collect();
         if !reaction.copies.is_empty() {
             let containers = self.daemon.running(&self.record.project, &service, None).await;
+            if containers.is_empty() {
+                self.behind.insert(service.clone());
+            }
             self.sync(&service, containers, reaction.copies, false).await;
         }
         for rule in &reaction.exec {
@@ -89,11 +92,11 @@ impl Session {
 
     /// Copies what the containers of a service lack, or the one with this id: what changed since
     /// watching began, and all where the rule says so; then does what the rules say. A container
-    /// that was seen before is no reason to restart: it would go on for ever where its start changes
-    /// a copied file.
+    /// that was seen before is no reason to restart, but for changes while none ran: it would go on for
+    /// ever where its start changes a copied file.
     pub(super) async fn complete(&mut self, service: &ServiceName, only: Option<&ContainerId>) {
         let mut restart = false;
-        let mut new = false;
+        let mut new = self.behind.remove(service);
         for container in self.daemon.running(&self.record.project, service, only).await {
             new |= self.guard.is_new(&container.id);
         }

@@ -1,6 +1,6 @@
 //! One watched project: what the kernel tells becomes batches, batches become reactions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +56,8 @@ pub(super) struct Session {
     missed: Option<Vec<PathBuf>>,
     /// When everything is compared again because looking failed, and after which pause.
     again: Option<(Instant, Duration)>,
+    /// Services whose files changed while no container of theirs ran.
+    pub(super) behind: HashSet<ServiceName>,
 }
 
 /// What looking found: what differs, and what could not be looked at.
@@ -115,6 +117,7 @@ impl Session {
             ends,
             missed: Some(Vec::new()),
             again: None,
+            behind: HashSet::new(),
         };
         let changed = tokio::task::block_in_place(|| all(session.look_at_all())).map_err(failed)?;
         if known {
