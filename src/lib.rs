@@ -12,8 +12,8 @@
 //!
 //! | module | owns | may use |
 //! | --- | --- | --- |
-//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `diag`, `ids`, `paths`, `secrecy` |
-//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
+//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `crash` (cards), `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `spec` (values), `diag`, `ids`, `paths`, `secrecy` |
+//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `crash` (cards), `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
 //! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values), `secrecy` |
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
@@ -22,13 +22,13 @@
 //! | [`crash`] | facts of a run that ended -> the card that tells why; pure | `ids` (signal names) |
 //! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `spec`, `ids` |
 //! | [`host`] | the narrow trait `apply` needs, and `fake` for tests | `plan` (types), `spec`, `ids` |
-//! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `spec`, `ids`, `paths`, `net::publish` |
-//! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `spec`, `ids`, `paths` |
+//! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `store`, `spec`, `ids`, `paths`, `net::publish` |
+//! | [`net`] | router namespace, bridges, veths, rulesets, published ports, DNS | `sys`, `spec`, `ids`, `paths` |
 //! | [`image`] | references, registries, the on-disk layout, unpacking | `store`, `spec` (an image's configuration), `ids` |
 //! | [`volume`] | named volumes, seeding from the image | `store`, `spec`, `ids` |
 //! | [`watch`] | what follows when files change: rules, batches, differences, loops (pure); watching folders, copying into containers | `compose::model`, `ids` |
 //! | [`spec`] | container, network and volume specifications: the plain data `plan` makes and the engine executes | `ids` |
-//! | [`store`], [`event`], [`diag`], [`ids`], [`secrecy`] | records on disk; event vocabulary; spans, diagnostics, nearest words; newtypes, image references, signal names; which values are shown as `***` | `ids` |
+//! | [`store`], [`event`], [`diag`], [`ids`], [`secrecy`] | records on disk; event vocabulary; spans, diagnostics, nearest words; newtypes, image references, signal names; which values are shown as `***` | `ids`; `event` also `crash` (cards) |
 //! | [`schemas`] | JSON Schemas of what is read and printed | `compose` |
 //! | [`sys`] | the only `unsafe` code: namespaces, pidfds, mounts, descriptor passing | - |
 //!

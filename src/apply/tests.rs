@@ -256,7 +256,7 @@ fn a_daemon_can_run_it_as_a_task() {
 
 #[test]
 fn an_update_that_fails_is_a_failure_of_its_service() {
-    let batch = crate::plan::Batch {
+    let batch = crate::spec::Batch {
         service: "web".into(),
         containers: Vec::new(),
         monitor: Duration::ZERO,

@@ -19,8 +19,8 @@ use crate::host::HostError;
 use crate::ids::ContainerId;
 use crate::lifecycle::Time;
 use crate::lifecycle::rollout::{Seen, Verdict, Watch};
-use crate::plan::{Batch, labels};
-use crate::spec::ContainerSpec;
+use crate::plan::labels;
+use crate::spec::{Batch, ContainerSpec};
 use std::sync::Arc;
 
 /// How long the ports of a container that ended are waited for.

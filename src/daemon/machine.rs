@@ -10,8 +10,8 @@ use super::state::Input;
 use crate::crash::By;
 use crate::host::{Host, HostError};
 use crate::ids::{ContainerId, VolumeName};
-use crate::plan::{Batch, Wait};
-use crate::spec::{ContainerSpec, Mount, MountKind, NetworkSpec, VolumeSpec};
+use crate::plan::Wait;
+use crate::spec::{Batch, ContainerSpec, Mount, MountKind, NetworkSpec, VolumeSpec};
 
 /// This machine, as plans see it; and whose plan it is.
 #[derive(Clone)]

@@ -40,6 +40,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use crate::net::publish::Lent;
+pub use crate::sys::memory::trim as give_memory_back;
 pub use bundle::{MASKED_PATHS, READ_ONLY_PATHS};
 pub use create::foresee;
 pub use failure::StartError;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Host, HostError};
 use crate::ids::{ContainerId, VolumeName};
-use crate::plan::{Batch, Wait};
-use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::plan::Wait;
+use crate::spec::{Batch, ContainerSpec, NetworkSpec, VolumeSpec};
 
 /// How a call goes.
 #[derive(Debug, Clone, Default)]

@@ -13,8 +13,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::ids::{ContainerId, VolumeName};
-use crate::plan::{Batch, Wait};
-use crate::spec::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::plan::Wait;
+use crate::spec::{Batch, ContainerSpec, NetworkSpec, VolumeSpec};
 
 /// What executes the steps of a plan.
 pub trait Host: Send + Sync + 'static {

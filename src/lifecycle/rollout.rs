@@ -9,8 +9,7 @@
 
 use super::Time;
 use super::condition::Phase;
-use crate::plan::Batch;
-use crate::spec::Health;
+use crate::spec::{Batch, Health};
 
 /// A replica as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]

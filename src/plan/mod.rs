@@ -36,7 +36,7 @@ pub use check::check;
 pub use desired::{ImageInfo, healthcheck};
 pub use hash::{network as network_hash, service as service_hash, volume as volume_hash};
 pub use observed::{ContainerState, Observed, ObservedContainer, ObservedNetwork};
-pub use op::{Batch, Cause, Note, Op, Plan, PlanError, Step, StepId, Target, Wait};
+pub use op::{Cause, Note, Op, Plan, PlanError, Step, StepId, Target, Wait};
 pub use reconcile::plan_up;
 pub use services::{Action, Down, Services, plan_down, plan_services};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::compose::model::MAX_CONTAINERS;
 use crate::ids::{ContainerId, ServiceName, VolumeName};
-use crate::spec::{ContainerSpec, Goal, NetworkSpec, VolumeSpec};
+use crate::spec::{Batch, ContainerSpec, Goal, NetworkSpec, VolumeSpec};
 
 /// Steps and their order, and what the user should hear about them.
 ///
@@ -139,21 +139,6 @@ pub struct Wait {
     pub goal: Goal,
     /// When false, a failure is a warning and dependents go on.
     pub required: bool,
-}
-
-/// Replicas of a service that an update has made so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    /// The service.
-    pub service: ServiceName,
-    /// The new containers.
-    pub containers: Vec<(ContainerId, String)>,
-    /// How long they must do well, from their start.
-    pub monitor: Duration,
-    /// Time before the next ones are replaced.
-    pub delay: Duration,
-    /// So many may fail.
-    pub tolerated: u32,
 }
 
 /// Why a step exists.

@@ -3,6 +3,7 @@
 //! Everything is decided here already: ids, names, addresses, the full argument list. The
 //! types are stored in records, so each record that holds them carries a version.
 
+mod batch;
 mod container;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -10,6 +11,7 @@ mod image;
 mod network;
 mod ready;
 
+pub use batch::Batch;
 pub use container::{
     Capabilities, ContainerSpec, ImageIdentity, Mount, MountKind, Resources, RestartPolicy, Rlimit, Seccomp,
 };

@@ -64,7 +64,7 @@ impl Session {
         }
         if many {
             drop(changed);
-            crate::sys::memory::trim();
+            crate::engine::give_memory_back();
         }
     }
 

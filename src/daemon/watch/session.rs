@@ -269,18 +269,7 @@ impl Session {
             if dirty.everything { self.look_at_all() } else { each(&dirty.paths, |path| self.look_at(path)) }
         });
         self.act(changed).await;
-        if !errors.is_empty() {
-            /// It is looked again after so long, and then after twice the pause each time.
-            const AGAIN: Duration = Duration::from_secs(5);
-            const SELDOM: Duration = Duration::from_secs(300);
-            let pause = self.again.map_or(AGAIN, |(_, pause)| (pause * 2).min(SELDOM));
-            if dirty.everything || self.again.is_none() {
-                self.again = Some((Instant::now() + pause, pause));
-            }
-            self.say("", Watched::Lost, &[], errors.iter().map(ToString::to_string).collect());
-        } else if dirty.everything {
-            self.again = None;
-        }
+        self.again_later(dirty.everything, &errors);
         let mut reread: BTreeSet<PathBuf> =
             self.sources.iter().filter(|(path, stamp)| disk::stamp(path) != **stamp).map(|(p, _)| p.clone()).collect();
         if !reread.is_empty() {
@@ -312,7 +301,7 @@ impl Session {
             self.look_below(root)
         });
         if changed.len() > MANY {
-            crate::sys::memory::trim();
+            crate::engine::give_memory_back();
         }
         // What no rule looks at any more is not gone.
         self.tree.retain(|path| roots.iter().any(|root| path.starts_with(root)));
@@ -386,22 +375,13 @@ impl Session {
             }
         };
         let before = std::mem::replace(&mut self.rules, rules);
-        let looked = tokio::task::block_in_place(|| all(self.look_at_all()));
-        let kept = looked.and_then(|changed| {
-            let paths = &self.daemon.parts.paths;
-            self.journal = Journal::begin(paths, &self.record.project, &self.tree, &self.touched)?;
-            if let (Some((sources, read_ns)), Some(caller)) = (sources, &mut self.record.caller) {
-                (caller.sources, caller.read_ns) = (sources, read_ns);
-                self.record.write(paths)?;
-                self.watch_sources()?;
-            }
-            Ok(changed)
-        });
-        match kept {
-            // What only came into view has not changed.
-            Ok(changed) => self.act(changed.into_iter().filter(|path| before.wants(path)).collect()).await,
-            Err(error) => self.say("", Watched::Lost, &[], vec![error.to_string()]),
+        let (changed, errors) = tokio::task::block_in_place(|| self.look_at_all());
+        if let Err(error) = self.remember(sources) {
+            self.say("", Watched::Lost, &[], vec![error.to_string()]);
         }
+        // What only came into view has not changed.
+        self.act(changed.into_iter().filter(|path| before.wants(path)).collect()).await;
+        self.again_later(true, &errors);
         let texts = |rules: &Rules| rules.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
         if texts(&self.rules) != texts(&before) {
             // Containers are new to these rules.
@@ -410,6 +390,34 @@ impl Session {
             for service in self.services() {
                 self.complete(&service, None).await;
             }
+        }
+    }
+
+    /// Writes down what is watched now, for a later daemon, and which files the project is made of.
+    fn remember(&mut self, sources: Option<(Vec<PathBuf>, i64)>) -> io::Result<()> {
+        let paths = &self.daemon.parts.paths;
+        self.journal = Journal::begin(paths, &self.record.project, &self.tree, &self.touched)?;
+        if let (Some((sources, read_ns)), Some(caller)) = (sources, &mut self.record.caller) {
+            (caller.sources, caller.read_ns) = (sources, read_ns);
+            self.record.write(paths)?;
+            self.watch_sources()?;
+        }
+        Ok(())
+    }
+
+    /// Tells what could not be looked at; everything is looked at again after a pause. `everything` was looked at now.
+    fn again_later(&mut self, everything: bool, errors: &[io::Error]) {
+        /// It is looked again after so long, and then after twice the pause each time.
+        const AGAIN: Duration = Duration::from_secs(5);
+        const SELDOM: Duration = Duration::from_secs(300);
+        if !errors.is_empty() {
+            let pause = self.again.map_or(AGAIN, |(_, pause)| (pause * 2).min(SELDOM));
+            if everything || self.again.is_none() {
+                self.again = Some((Instant::now() + pause, pause));
+            }
+            self.say("", Watched::Lost, &[], errors.iter().map(ToString::to_string).collect());
+        } else if everything {
+            self.again = None;
         }
     }
 

@@ -99,7 +99,7 @@ fn places(
     }
     // The address of the host in its files, and where its published ports lead, are those of this network.
     let before = endpoints.iter().find(|e| e.default_route).map(|e| &e.network);
-    let after = super::default_network(nets, service).map(|key| &nets[key].spec.name);
+    let after = super::attach::default_network(nets, service).map(|key| &nets[key].spec.name);
     let named = inputs.host.host_gateway.is_none() && service.extra_hosts.iter().any(|(_, to)| to.is_none());
     let led = !container.spec.ports.is_empty() && !endpoints.is_empty();
     let first_stays = endpoints.first().is_some_and(|e| wanted.iter().any(|(_, net)| net.spec.name == e.network));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::compose::model::{FailureAction, UpdateConfig, UpdateOrder};
-use crate::plan::Batch;
+use crate::spec::Batch;
 
 /// How a service's replicas are replaced.
 #[derive(Debug, Clone, Copy, PartialEq)]
