@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::autopsy::Trail;
 use super::launch::Sandbox;
+use super::mounts::Looking;
 use super::presence::Reason;
 use super::ready::Prober;
 use crate::crash::Card;
@@ -56,8 +57,8 @@ pub(super) struct Entry {
     pub trail: Trail,
     /// How its last run ended.
     pub card: Option<Card>,
-    /// Its mounts are being looked at.
-    pub mending_mounts: bool,
+    /// Whether its mounts are being looked at.
+    pub looking: Looking,
     /// When mounts that vanish are put back.
     pub mount_budget: Arc<Mutex<Budget>>,
 }
@@ -85,7 +86,7 @@ impl Entry {
             reason: None,
             trail: Trail::default(),
             card: None,
-            mending_mounts: false,
+            looking: Looking::default(),
             mount_budget: super::mounts::budget(),
         }
     }

@@ -13,6 +13,18 @@ use crate::spec::{ContainerSpec, Mount, MountKind};
 /// First and longest pause between repairs: a program that unmounts again and again gets its way for longer and longer.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
 
+/// Whether a container's mounts are being looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Looking {
+    /// Nobody looks.
+    #[default]
+    Not,
+    /// Somebody does.
+    Now,
+    /// They changed meanwhile: what was seen may be outdated.
+    Again,
+}
+
 /// Returns the pauses of a container's repairs.
 pub(super) fn budget() -> Arc<Mutex<Budget>> {
     Arc::new(Mutex::new(Budget::new(PAUSES.0, PAUSES.1)))
@@ -25,10 +37,11 @@ pub(super) fn look(state: &mut State, id: &ContainerId) {
     let Some(entry) = state.containers.get_mut(id) else { return };
     let (Some(pid), false) = (entry.pid, entry.replica.is_stopped_by_user()) else { return };
     let Some(shim) = entry.sandbox.as_ref().map(|sandbox| sandbox.shim.clone()) else { return };
-    if entry.mending_mounts {
+    if entry.looking != Looking::Not {
+        entry.looking = Looking::Again;
         return;
     }
-    entry.mending_mounts = true;
+    entry.looking = Looking::Now;
     let (spec, id) = (Arc::clone(&entry.spec), id.clone());
     let budget = Arc::clone(&entry.mount_budget);
     tokio::spawn(async move {
@@ -44,12 +57,15 @@ pub(super) fn look(state: &mut State, id: &ContainerId) {
         }
         let told = move |state: &mut State| {
             let Some(entry) = state.containers.get_mut(&id) else { return };
-            entry.mending_mounts = false;
-            if entry.pid != Some(pid) {
-                return; // its run ended meanwhile, and what was seen is of no interest
+            let again = std::mem::take(&mut entry.looking) == Looking::Again;
+            // Where its run ended meanwhile, what was seen is of no interest.
+            if entry.pid == Some(pid) {
+                for (cause, remedy) in mended {
+                    state.emit(&id, Action::Heal { cause, remedy });
+                }
             }
-            for (cause, remedy) in mended {
-                state.emit(&id, Action::Heal { cause, remedy });
+            if again {
+                look(state, &id);
             }
         };
         let _ = inputs.send(Input::Read(Box::new(told)));
