@@ -19,6 +19,7 @@ mod announce;
 mod autopsy;
 mod container;
 mod deleted;
+mod events;
 #[cfg(debug_assertions)]
 mod faults;
 #[cfg(test)]

@@ -1,21 +1,16 @@
-//! Questions about what there is: `ps`, `ls`, `inspect`, where a shim listens, events.
+//! Questions about what there is: `ps`, `ls`, `inspect`, where a shim listens.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::container::label_of;
 use super::state::{Input, State};
-use super::{Daemon, history, inspect, project_record, summary};
+use super::{Daemon, inspect, project_record, summary};
 use crate::api::{ApiError, ContainerSummary, ProjectSummary, ShimAddress, Why};
-use crate::event::Event;
 use crate::ids::{ContainerId, ProjectName};
 use crate::plan::labels;
 use crate::spec::Health;
-
-/// Events that wait for a reader at most.
-const EVENTS: usize = 4096;
 
 impl Daemon {
     /// Answers a question between two inputs of the state's owner.
@@ -121,69 +116,6 @@ impl Daemon {
             })
         })
         .await
-    }
-
-    /// Returns container events of a project after `since_ns`, the kept ones first, up to `until_ns`
-    /// or without end.
-    pub(super) fn events(
-        &self,
-        project: ProjectName,
-        since_ns: Option<i64>,
-        until_ns: Option<i64>,
-    ) -> mpsc::Receiver<Event> {
-        let mut live = self.subscribe(Some(project.clone()));
-        let Some(since_ns) = since_ns.or(until_ns.map(|_| super::now_ns())) else { return live };
-        let (sink, receiver) = mpsc::channel(EVENTS);
-        // The history is read once the subscription is in force: nothing falls between the two.
-        let (in_force, subscribed) = oneshot::channel();
-        self.send(Input::Read(Box::new(move |_| {
-            let _ = in_force.send(());
-        })));
-        let root = self.parts.paths.root.clone();
-        tokio::spawn(async move {
-            if subscribed.await.is_err() {
-                return; // the owner of the state has died
-            }
-            let until_ns = until_ns.unwrap_or(i64::MAX);
-            let read = move || history::read(&root, &project, since_ns, until_ns);
-            let kept = tokio::task::spawn_blocking(read).await.unwrap_or_default();
-            let mut last_ns = since_ns;
-            for event in kept {
-                last_ns = event.time_ns().unwrap_or(last_ns);
-                if sink.send(event).await.is_err() {
-                    return;
-                }
-            }
-            let left = u64::try_from(until_ns.saturating_sub(super::now_ns())).unwrap_or(0);
-            let end = tokio::time::sleep(Duration::from_nanos(left));
-            tokio::pin!(end);
-            loop {
-                let event = tokio::select! {
-                    // All arms are cancel-safe: a close, a receive, a deadline. What came before
-                    // the deadline goes before it.
-                    biased;
-                    () = sink.closed() => return,
-                    event = live.recv() => event,
-                    () = &mut end => return,
-                };
-                let Some(event) = event else { return };
-                if event.time_ns().is_some_and(|time| time > until_ns) {
-                    return;
-                }
-                // What the history told already is not told again.
-                if event.time_ns().is_some_and(|time| time > last_ns) && sink.send(event).await.is_err() {
-                    return;
-                }
-            }
-        });
-        receiver
-    }
-
-    /// Returns container events from now on.
-    pub(super) fn subscribe(&self, project: Option<ProjectName>) -> mpsc::Receiver<Event> {
-        let (sink, receiver) = mpsc::channel(EVENTS);
-        self.send(Input::Subscribe { project, sink });
-        receiver
     }
 }
 
