@@ -22,17 +22,22 @@ const LIMIT: u64 = 1 << 20;
 const LONGEST: usize = 256 << 10;
 /// Projects whose history is kept: the ones that something happened to last.
 const PROJECTS: usize = 200;
+/// Files that stay open: those of the projects that something happened to last.
+const OPEN: usize = 16;
 
 /// The histories of all projects; the owner of the state writes them.
 pub(super) struct History {
     folder: PathBuf,
     limit: u64,
     open: HashMap<ProjectName, Open>,
+    /// Events so far: what was used last has the highest number.
+    count: u64,
 }
 
 struct Open {
     file: File,
     length: u64,
+    used: u64,
 }
 
 #[derive(Serialize)]
@@ -52,7 +57,7 @@ impl History {
     pub(super) fn open(root: &Path) -> Self {
         let folder = folder(root);
         forget_oldest(&folder, PROJECTS);
-        Self { folder, limit: LIMIT, open: HashMap::new() }
+        Self { folder, limit: LIMIT, open: HashMap::new(), count: 0 }
     }
 
     /// Appends an event. One that cannot be kept is logged: nobody must fail on that account.
@@ -69,6 +74,11 @@ impl History {
             self.open.remove(project);
             fs::rename(&path, before(&path))?;
         }
+        if self.open.len() >= OPEN && !self.open.contains_key(project) {
+            let oldest = self.open.iter().min_by_key(|(_, open)| open.used).map(|(project, _)| project.clone());
+            oldest.and_then(|project| self.open.remove(&project));
+        }
+        self.count += 1;
         let open = match self.open.entry(project.clone()) {
             std::collections::hash_map::Entry::Occupied(open) => open.into_mut(),
             std::collections::hash_map::Entry::Vacant(place) => place.insert(open(&path)?),
@@ -78,6 +88,7 @@ impl History {
         // One write(2): a daemon that is killed leaves the whole line or none.
         open.file.write_all(&line)?;
         open.length += line.len() as u64;
+        open.used = self.count;
         Ok(())
     }
 }
@@ -141,7 +152,7 @@ fn open(path: &Path) -> io::Result<Open> {
         file.write_all(b"\n")?;
         length += 1;
     }
-    Ok(Open { file, length })
+    Ok(Open { file, length, used: 0 })
 }
 
 /// Removes the histories that were written longest ago, but for so many.
@@ -215,6 +226,21 @@ mod tests {
         assert_eq!(kept.last().and_then(Event::time_ns), Some(100));
         let sizes: u64 = fs::read_dir(folder(root.path())).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
         assert!(sizes < 2 * 1300, "{sizes}");
+    }
+
+    #[test]
+    fn few_files_stay_open_however_many_projects_there_were() {
+        let root = tempfile::tempdir().unwrap();
+        let mut history = History::open(root.path());
+        let project = |n: usize| ProjectName::new(format!("p{n}"));
+        for n in 0..3 * OPEN {
+            history.append(&project(n), &event(1));
+            history.append(&project(0), &event(2 + i64::try_from(n).unwrap()));
+        }
+        assert_eq!(history.open.len(), OPEN);
+        assert!(history.open.contains_key(&project(0)), "it is used all the time");
+        assert_eq!(read(root.path(), &project(0), 0, i64::MAX).len(), 3 * OPEN + 1);
+        assert_eq!(read(root.path(), &project(3), 0, i64::MAX).len(), 1);
     }
 
     #[test]
