@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::args::ProjectArgs;
 use super::context::{Context, now_ns, project_path};
@@ -138,36 +139,67 @@ pub(crate) async fn detached(context: &Context, request: &WatchRequest) -> Resul
 }
 
 /// Watches in front: shows what is done until Ctrl-C, or until the project is taken down.
-pub(crate) async fn in_front(context: &Context, request: WatchRequest) -> Result<()> {
+pub(crate) async fn in_front(context: &Context, mut request: WatchRequest) -> Result<()> {
     let mut interrupts = Interrupts::listen()?;
-    let mut request = request;
-    let mut client = context.connect().await?;
-    let mut events = begin(&client, &request).await?;
+    let mut pauses = Pauses::default();
     loop {
-        let event = tokio::select! {
-            // Cancel-safe: see `Lines::next`.
-            event = events.next() => event,
-            () = interrupts.next() => {
-                context.ui.say("not watching any more; the containers run on");
-                return Ok(());
-            }
+        let began = Instant::now();
+        let why = tokio::select! {
+            // Either way it is over: nothing is lost with the other arm.
+            over = until_over(context, &request) => over?,
+            () = interrupts.next() => Some("the containers run on"),
         };
-        match event {
-            Ok(Some(Event::Done { errors })) if errors.is_empty() => {
-                context.ui.say("not watching any more: the project was taken down");
-                return Ok(());
-            }
+        if let Some(why) = why {
+            context.ui.say(&format!("not watching any more: {why}"));
+            return Ok(());
+        }
+        // The next one goes on from what this one left.
+        request.resume = true;
+        let pause = pauses.after(began.elapsed());
+        if !pause.is_zero() {
+            context.ui.warn("the engine ended again; starting it to go on watching");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = interrupts.next() => return Ok(()),
+        }
+    }
+}
+
+/// Shows what is done until that is over; returns why it is, `None` when the engine was lost.
+async fn until_over(context: &Context, request: &WatchRequest) -> Result<Option<&'static str>> {
+    let client = context.connect().await?;
+    let mut events = match begin(&client, request).await {
+        Err(error) if error.lost() => return Ok(None),
+        begun => begun?,
+    };
+    loop {
+        match events.next().await {
+            Ok(Some(Event::Done { errors })) if errors.is_empty() => return Ok(Some("the project was taken down")),
             Ok(Some(Event::Done { errors })) => return Err(Error::Failures(errors)),
             Ok(Some(event)) => show(&context.ui, &event),
             Ok(None) => return Err(Error::host("the engine ended; nothing is watched any more")),
-            Err(error) if error.lost() => {
-                // The next one goes on from what this one left.
-                request.resume = true;
-                client = context.connect().await?;
-                events = begin(&client, &request).await?;
-            }
+            Err(error) if error.lost() => return Ok(None),
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// How long to wait before an engine is asked in the place of one that was lost: not at all for one
+/// that served for a while, ever longer where each is lost right away.
+#[derive(Debug, Default)]
+struct Pauses(Duration);
+
+impl Pauses {
+    fn after(&mut self, served: Duration) -> Duration {
+        const A_WHILE: Duration = Duration::from_secs(10);
+        const SHORTEST: Duration = Duration::from_millis(100);
+        const LONGEST: Duration = Duration::from_secs(5);
+        if served >= A_WHILE {
+            self.0 = Duration::ZERO;
+        }
+        let next = (self.0 * 2).clamp(SHORTEST, LONGEST);
+        std::mem::replace(&mut self.0, next)
     }
 }
 
@@ -188,5 +220,21 @@ pub(crate) fn show(ui: &Ui, event: &Event) {
                 ui.say(&text);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_lost_each_time_is_asked_ever_more_seldom() {
+        let mut pauses = Pauses::default();
+        let mut after = |seconds: &[u64]| {
+            let pause = |&seconds: &u64| pauses.after(Duration::from_secs(seconds)).as_millis();
+            seconds.iter().map(pause).collect::<Vec<_>>()
+        };
+        assert_eq!(after(&[60, 0, 0, 1, 0, 0, 0, 0, 0]), [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(after(&[10, 0]), [0, 100]);
     }
 }
