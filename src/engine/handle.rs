@@ -182,9 +182,24 @@ impl Shim {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         self.inner.waiting().as_mut().ok_or(ShimError::Gone)?.insert(id, reply);
+        let _asks = Asks { shim: &self.inner, id };
         let frame = Frame::control(&ToShim::Request { id, op }, fds);
         self.inner.sender.send(frame).await.map_err(|_| ShimError::Gone)?;
         answer.await.map_err(|_| ShimError::Gone)
+    }
+}
+
+/// Somebody waits for an answer; who gives up leaves nothing behind.
+struct Asks<'a> {
+    shim: &'a ShimInner,
+    id: u64,
+}
+
+impl Drop for Asks<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.shim.waiting().as_mut() {
+            waiting.remove(&self.id);
+        }
     }
 }
 
@@ -448,5 +463,25 @@ fn bury(engine: &Engine, id: &ContainerId) {
     }
     if let Err(err) = create::remove_all(&engine.run_dir(id)) {
         tracing::warn!("{err}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_on_an_answer_leaves_nothing_behind() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let theirs = Arc::new(theirs);
+        wire::write(&theirs, Frame::control(&FromShim::Hello { pid: 1, status: ShimStatus::default() }, Vec::new()))
+            .await
+            .unwrap();
+        let (events, _notices) = tokio::sync::mpsc::unbounded_channel();
+        let id = ContainerId::from_bytes([7; 32]);
+        let (shim, ..) = greet(id, Arc::new(ours), events).await.unwrap();
+        let refused = ShimError::Refused("the shim did not answer within 10 s".to_owned());
+        assert_eq!(shim.lend().await.unwrap_err(), refused);
+        assert_eq!(shim.inner.waiting().as_ref().map(HashMap::len), Some(0));
     }
 }

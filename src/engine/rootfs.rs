@@ -178,14 +178,15 @@ fn is_bind(m: &oci::Mount) -> bool {
 /// Returns a descriptor of the path as a process with this root would find it.
 fn resolve(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    // EAGAIN: a path component changed meanwhile (openat2(2)).
-    loop {
+    // EAGAIN: a path component changed meanwhile (openat2(2)). Who renames without end is given up on.
+    for _ in 0..1000 {
         match rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
         {
             Err(Errno::AGAIN) => {}
             done => return done,
         }
     }
+    Err(Errno::AGAIN)
 }
 
 /// Options of a mount, sorted into what each system call takes.

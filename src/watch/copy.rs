@@ -94,12 +94,8 @@ impl Source {
         let (parent, name) = path.parent().zip(path.file_name()).ok_or(Errno::INVAL)?;
         if self.folder.as_ref().is_none_or(|(path, _)| path != parent) {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let folder = loop {
-                match rustix::fs::openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-                    Err(Errno::AGAIN) => {}
-                    done => break done?,
-                }
-            };
+            let open = || rustix::fs::openat2(CWD, parent, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+            let folder = settled(open)?;
             self.folder = Some((parent.to_owned(), folder));
         }
         let (_, folder) = self.folder.as_ref().expect("it was just opened");
@@ -285,13 +281,14 @@ fn make_folders(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
 fn resolve(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    // EAGAIN: a component changed meanwhile (openat2(2)).
-    loop {
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), inside) {
-            Err(Errno::AGAIN) => {}
-            done => return done,
-        }
-    }
+    settled(|| rustix::fs::openat2(root, path, flags, Mode::empty(), inside))
+}
+
+/// Opens again while folders are renamed meanwhile, which the kernel tells by `EAGAIN` (openat2(2)).
+/// So often that only a program that renames without end is given up on: `EAGAIN` is returned then.
+fn settled(mut open: impl FnMut() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    const TRIES: usize = 1000;
+    (0..TRIES).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN))).unwrap_or(Err(Errno::AGAIN))
 }
 
 fn open_folder(folder: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
@@ -316,6 +313,7 @@ fn explain(error: io::Error, doing: &str) -> io::Error {
         Some(nix::libc::EROFS) => "the container's file system is read-only there".to_owned(),
         Some(nix::libc::EBUSY) => "it is a mount of the container".to_owned(),
         Some(nix::libc::ENOSPC) => "no space is left in the container's file system".to_owned(),
+        Some(nix::libc::EAGAIN) => "folders on the way to it are renamed without end".to_owned(),
         Some(nix::libc::ENOTDIR) => "a file is where its folder should be".to_owned(),
         Some(_) => format!("cannot {doing} it: {error}"),
         None => return error,

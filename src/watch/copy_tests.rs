@@ -180,3 +180,18 @@ fn no_link_of_the_host_is_followed() {
     ");
     assert_eq!(fs::read_link(world.path("c/app/x")).unwrap(), world.path("outside"));
 }
+
+#[test]
+fn who_renames_folders_without_end_is_given_up_on() {
+    let mut tries = 0;
+    let open = |until: i32, tries: &mut i32| {
+        settled(|| {
+            *tries += 1;
+            if *tries < until { Err(Errno::AGAIN) } else { Err(Errno::NOENT) }
+        })
+        .unwrap_err()
+    };
+    assert_eq!((open(10, &mut tries), tries), (Errno::NOENT, 10));
+    assert_eq!(open(i32::MAX, &mut tries), Errno::AGAIN);
+    assert_eq!(explain(Errno::AGAIN.into(), "open").to_string(), "folders on the way to it are renamed without end");
+}
