@@ -19,6 +19,8 @@ const SIGKILL: i32 = 9;
 const FAULTS: [i32; 9] = [3, 4, 5, 6, 7, 8, 11, 24, 31];
 /// Log lines of a card.
 pub const LINES: usize = 8;
+/// Characters of a line that stands for a card.
+const BRIEF: usize = 60;
 
 /// How a run ended and why: what `why`, `up` and `logs` show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +201,7 @@ impl Card {
         !self.expected && (self.exit_code != 0 || self.memory.is_some())
     }
 
-    /// Returns the end in a few words, for the line of `ps`; `None` where the exit status says it all.
+    /// Returns the end in a few words, for the line of `ps`; `None` where there is nothing to add to the exit status.
     pub fn short(&self) -> Option<String> {
         Some(match &self.by {
             By::Kernel { child: false, limit: true } => match self.memory.and_then(|memory| memory.limit) {
@@ -210,10 +212,14 @@ impl Card {
             By::Kernel { child: true, .. } => "a child ran out of memory".to_owned(),
             By::Host => format!("{} from the host", signal::name(self.signal?)),
             By::Shim => "its shim was killed".to_owned(),
-            By::Itself => signal::name(self.signal?),
+            By::Itself => match self.signal {
+                Some(signal) => signal::name(signal),
+                None => brief(self.lines.last().filter(|_| self.is_crash())?),
+            },
+            By::Start { why } => brief(why),
             By::Engine { why } => why.clone(),
             By::User { command } if !self.expected => format!("stack {command}"),
-            By::User { .. } | By::Somebody | By::Start { .. } => return None,
+            By::User { .. } | By::Somebody => return None,
         })
     }
 
@@ -255,6 +261,15 @@ impl Memory {
             Some(peak) => format!("{limit}, peak {}", size(peak)),
             None => limit,
         }
+    }
+}
+
+/// Returns the first words of a line, as many as a table has room for.
+fn brief(line: &str) -> String {
+    let line = line.trim();
+    match line.char_indices().nth(BRIEF) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line.to_owned(),
     }
 }
 

@@ -59,6 +59,7 @@ fn who_ended_it() {
     ");
     insta::assert_snapshot!(show(&Death { start_error: "failed to execute /x: no such file", ..exited(127) }), @r"
     did not start: failed to execute /x: no such file
+    [failed to execute /x: no such file]
     hint: a program was not found: failed to execute /x: no such file; look at PATH, at the name, and (for scripts) at the interpreter in its first line
     ");
 }
@@ -139,14 +140,17 @@ fn the_usual_causes() {
     insta::assert_snapshot!(
         show(&said(1, &["starting", "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)"])), @r"
     ended by itself: exit code 1
+    [nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address alre…]
     hint: port 80 is taken in the container's network: two programs in it, or services that share it by network_mode, listen on the same port
     ");
     insta::assert_snapshot!(show(&said(1, &["Error: listen EADDRINUSE: address already in use :::3000"])), @r"
     ended by itself: exit code 1
+    [Error: listen EADDRINUSE: address already in use :::3000]
     hint: port 3000 is taken in the container's network: two programs in it, or services that share it by network_mode, listen on the same port
     ");
     insta::assert_snapshot!(show(&said(127, &["/entrypoint.sh: line 3: psql: not found"])), @r"
     ended by itself: exit code 127
+    [/entrypoint.sh: line 3: psql: not found]
     hint: a program was not found: /entrypoint.sh: line 3: psql: not found; look at PATH, at the name, and (for scripts) at the interpreter in its first line
     ");
     insta::assert_snapshot!(show(&Death { argv: &["run.sh".to_owned()], ..exited(127) }), @r"
@@ -155,13 +159,18 @@ fn the_usual_causes() {
     ");
     insta::assert_snapshot!(show(&Death { start_error: "failed to execute \"/app\": Exec format error", ..exited(126) }), @r#"
     did not start: failed to execute "/app": Exec format error
+    [failed to execute "/app": Exec format error]
     hint: the program is for another processor than this machine's (x86_64), or a script without a `#!` line: use an image for this architecture
     "#);
     insta::assert_snapshot!(show(&said(2, &["open /etc/app.conf: no such file or directory"])), @r"
     ended by itself: exit code 2
+    [open /etc/app.conf: no such file or directory]
     hint: a file is missing: open /etc/app.conf: no such file or directory
     ");
-    insta::assert_snapshot!(show(&said(1, &["all is well"])), @"ended by itself: exit code 1");
+    insta::assert_snapshot!(show(&said(1, &["all is well"])), @r"
+    ended by itself: exit code 1
+    [all is well]
+    ");
 }
 
 #[test]
@@ -177,17 +186,20 @@ fn a_refused_mount_names_the_owners() {
     let refused = said(1, &["mkdir: can't create directory '/data/db/x': Permission denied"]);
     insta::assert_snapshot!(show(&Death { mounts: mounts.clone(), user: Some((999, 999)), ..refused.clone() }), @r#"
     ended by itself: exit code 1
+    [mkdir: can't create directory '/data/db/x': Permission denie…]
     hint: /data/db is mounted from /srv/data/db, which belongs to user 33, group 33 (mode 0750); the container runs as user 999, group 999: chown it, or set `user: "33:33"`
     "#);
     let elsewhere = said(1, &["open /etc/shadow: permission denied"]);
     insta::assert_snapshot!(show(&Death { mounts, user: Some((999, 999)), ..elsewhere }), @r"
     ended by itself: exit code 1
+    [open /etc/shadow: permission denied]
     hint: it runs as user 999, group 999: look at the owner of what it was refused
     ");
     let read_only = MountOwner { read_only: true, ..mount("/data", (0, 0)) };
     let refused = said(1, &["touch: /data/x: Read-only file system"]);
     insta::assert_snapshot!(show(&Death { mounts: vec![read_only], user: Some((0, 0)), ..refused }), @r"
     ended by itself: exit code 1
+    [touch: /data/x: Read-only file system]
     hint: /data is mounted from /srv/data, read-only
     ");
 }
@@ -205,14 +217,19 @@ fn a_refused_connection_names_the_dependency_that_was_not_ready() {
         vec![dependency("db", "running (starting)", false, true), dependency("cache", "running", true, false)];
     insta::assert_snapshot!(show(&Death { dependencies: starting, ..refused.clone() }), @r"
     ended by itself: exit code 1
+    [dial tcp 10.1.0.2:5432: connect: connection refused]
     hint: db was not ready: running (starting); `depends_on: {db: {condition: service_healthy}}` waits for it
     ");
     let unchecked = vec![dependency("db", "running", true, false), dependency("ok", "running (healthy)", true, true)];
     insta::assert_snapshot!(show(&Death { dependencies: unchecked, ..refused.clone() }), @r"
     ended by itself: exit code 1
+    [dial tcp 10.1.0.2:5432: connect: connection refused]
     hint: db was running, and nothing tells when it is ready: give it a healthcheck and wait for it with `depends_on: {db: {condition: service_healthy}}`
     ");
-    insta::assert_snapshot!(show(&refused), @"ended by itself: exit code 1");
+    insta::assert_snapshot!(show(&refused), @r"
+    ended by itself: exit code 1
+    [dial tcp 10.1.0.2:5432: connect: connection refused]
+    ");
 }
 
 #[test]
