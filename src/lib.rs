@@ -12,14 +12,15 @@
 //!
 //! | module | owns | may use |
 //! | --- | --- | --- |
-//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `crash` (cards), `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `spec` (values), `diag`, `ids`, `paths`, `secrecy` |
-//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `crash` (cards), `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
+//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `crash` (cards), `timing`, `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `spec` (values), `diag`, `ids`, `paths`, `secrecy` |
+//! | [`api`] | what crosses the daemon's socket, versioned | `event`, `crash` (cards), `timing`, `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
 //! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values), `secrecy` |
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
 //! | [`plan`] | desired + observed -> steps, and what they mean to a person (`plan::review`); pure | `compose::model`, `graph`, `ids`, `spec`, `secrecy` |
 //! | [`apply`] | the DAG executor; decides nothing | `plan`, `host` (trait), `event`, `compose::model`, `ids` |
 //! | [`crash`] | facts of a run that ended -> the card that tells why; pure | `ids` (signal names) |
+//! | [`timing`] | spans of an `up` -> what decided how long it took; pure | `ids` |
 //! | [`lifecycle`] | one replica's states; pure, time as argument | `compose::model`, `spec`, `ids` |
 //! | [`host`] | the narrow trait `apply` needs, and `fake` for tests | `plan` (types), `spec`, `ids` |
 //! | [`engine`] | one container: bundle, init, shim, exec, cgroup, seccomp, logs | `sys`, `store`, `spec`, `ids`, `paths`, `net::publish` |
@@ -86,5 +87,6 @@ pub mod secrecy;
 pub mod spec;
 pub mod store;
 pub mod sys;
+pub mod timing;
 pub mod volume;
 pub mod watch;

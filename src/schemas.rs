@@ -39,6 +39,7 @@ pub static ALL: &[Schema] = &[
     written("version", include_str!("../schemas/version.schema.json")),
     written("event", include_str!("../schemas/event.schema.json")),
     written("why", include_str!("../schemas/why.schema.json")),
+    written("timings", include_str!("../schemas/timings.schema.json")),
     written("events", include_str!("../schemas/events.schema.json")),
 ];
 

@@ -10,9 +10,11 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
 
 use crate::event::{Event, Failure, FailureKind};
 use crate::host::{Host, HostError};
@@ -32,6 +34,19 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
     /// The caller cancelled before all was done.
     pub cancelled: bool,
+    /// When each step of the plan, in its order, began and ended; `None` for those that did not.
+    pub laps: Vec<Option<Lap>>,
+}
+
+/// When a step was carried out, since the walk began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lap {
+    /// When it began.
+    pub begun: Duration,
+    /// When it ended, well or not.
+    pub ended: Duration,
+    /// It failed.
+    pub failed: bool,
 }
 
 impl Outcome {
@@ -69,11 +84,12 @@ pub async fn apply<H: Host>(
     for event in progress.unchanged(&plan) {
         events(event);
     }
+    let epoch = Instant::now();
     let mut walk = Walk::new(plan.steps);
     let mut tasks: JoinSet<Result<(), HostError>> = JoinSet::new();
-    let mut running: HashMap<Id, (usize, AbortHandle)> = HashMap::new();
+    let mut running: HashMap<Id, (usize, AbortHandle, Duration)> = HashMap::new();
     let mut working = 0;
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { laps: vec![None; walk.steps.len()], ..Outcome::default() };
     let mut can_cancel = true;
     loop {
         if !outcome.cancelled {
@@ -88,7 +104,7 @@ pub async fn apply<H: Host>(
                     host.boundary();
                     result
                 });
-                running.insert(task.id(), (index, task));
+                running.insert(task.id(), (index, task, epoch.elapsed()));
             }
         }
         let ended = tokio::select! {
@@ -99,8 +115,8 @@ pub async fn apply<H: Host>(
                 can_cancel = false;
                 outcome.cancelled = cancelled.is_ok();
                 if outcome.cancelled {
-                    let idle = running.values().filter(|(index, _)| matches!(walk.steps[*index].op, Op::AwaitCondition(_) | Op::WatchReplicas(_)));
-                    idle.for_each(|(_, task)| task.abort());
+                    let idle = running.values().filter(|(index, ..)| matches!(walk.steps[*index].op, Op::AwaitCondition(_) | Op::WatchReplicas(_)));
+                    idle.for_each(|(_, task, _)| task.abort());
                 }
                 continue;
             }
@@ -115,7 +131,8 @@ pub async fn apply<H: Host>(
             }
             Some(Err(err)) => (err.id(), Err(HostError::new(err))),
         };
-        let Some((index, _)) = running.remove(&id) else { continue };
+        let Some((index, _, begun)) = running.remove(&id) else { continue };
+        outcome.laps[index] = Some(Lap { begun, ended: epoch.elapsed(), failed: result.is_err() });
         let step = walk.steps[index].clone();
         working -= usize::from(!waits(&step.op));
         match result {

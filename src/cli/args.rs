@@ -155,6 +155,7 @@ pub(crate) enum Command {
     Inspect(c::inspect::InspectArgs),
     Wait(c::wait::WaitArgs),
     Why(c::why::WhyArgs),
+    Analyze(c::analyze::AnalyzeArgs),
     Watch(c::watch::WatchArgs),
     Schema(c::schema::SchemaArgs),
     Version(c::version::VersionArgs),
@@ -173,6 +174,7 @@ impl Command {
             Self::Images(args) => &args.format,
             Self::Ls(args) => &args.format,
             Self::Why(args) => &args.format,
+            Self::Analyze(args) => &args.format,
             _ => return false,
         };
         format == "json"

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::commands::analyze;
 use super::context::{Context, containers, now_ns, project_path};
 use super::error::{Error, INTERRUPTED, Result};
 use super::operation::{Interrupts, Notes, Operation};
@@ -43,6 +44,8 @@ pub(crate) struct Session<'a> {
     pub(crate) abort: Abort,
     /// The service whose exit status becomes ours.
     pub(crate) exit_code_from: Option<ServiceName>,
+    /// What it took is shown once all is started.
+    pub(crate) timings: bool,
     pub(crate) style: Style,
 }
 
@@ -61,7 +64,16 @@ pub(crate) async fn run(context: &Context, client: &Client, session: Session<'_>
     let began = now_ns();
     let mut events: Lines<Event> = client.follow(&format!("/v1/events?project={}", escape(project.as_str()))).await?;
     let replaced;
-    let client = match converge(context, client, &session, &mut interrupts).await? {
+    let converged = converge(context, client, &session, &mut interrupts).await;
+    if session.timings && !matches!(converged, Ok(Converged::Interrupted)) {
+        let client = if let Ok(Converged::UpByNewEngine(new)) = &converged { new } else { client };
+        // Why it failed matters more.
+        let shown = analyze::show(context, client, project, began).await;
+        if converged.is_ok() {
+            shown?;
+        }
+    }
+    let client = match converged? {
         Converged::Up => client,
         Converged::UpByNewEngine(new) => {
             events = new.follow(&format!("/v1/events?project={}", escape(project.as_str()))).await?;

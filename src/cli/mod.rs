@@ -94,6 +94,7 @@ fn run(mut context: Context, command: Option<Command>, version: bool) -> Result<
     match command {
         Command::Up(args) => c::up::run(context.then(args.project.clone()), &args),
         Command::Plan(args) => c::plan::run(context.then(args.project.clone()), &args),
+        Command::Analyze(args) => c::analyze::run(context.then(args.project.clone()), &args),
         Command::Down(args) => c::down::run(context.then(args.project.clone()), &args),
         Command::Ps(args) => c::ps::run(context.then(args.project.clone()), &args),
         Command::Logs(args) => c::logs::run(context.then(args.project.clone().into()), &args),

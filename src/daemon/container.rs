@@ -1,6 +1,7 @@
 //! What the daemon knows of one container besides its specification.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -49,6 +50,8 @@ pub(super) struct Entry {
     pub armed: Option<Time>,
     /// A start is under way.
     pub launching: bool,
+    /// How long its network took when it was started last; `None` when it had one.
+    pub connecting: Option<Duration>,
     /// How it ended, told before the answer to the start came.
     pub early_exit: Option<ExitStatus>,
     /// Keeps the daemon while the container is not at rest.
@@ -82,6 +85,7 @@ impl Entry {
             prober: None,
             armed: None,
             launching: false,
+            connecting: None,
             early_exit: None,
             reason: None,
             trail: Trail::default(),

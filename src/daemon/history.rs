@@ -2,7 +2,7 @@
 //! appended as it happens.
 //!
 //! Below `STACK_ROOT/history` a project has `NAME.jsonl` and, once that was full, the file before,
-//! `NAME.jsonl.1`. A line is `{"version":1,"record":EVENT}`; one that is damaged is skipped.
+//! `NAME.jsonl.1`; `NAME.up.json` tells what its last `up` took. A line is `{"version":1,"record":EVENT}`; one that is damaged is skipped.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -123,6 +123,16 @@ fn folder(root: &Path) -> PathBuf {
     root.join("history")
 }
 
+/// Returns where is kept what the last `up` of a project took.
+pub(super) fn timings_path(root: &Path, project: &ProjectName) -> PathBuf {
+    beside(&path(&folder(root), project))
+}
+
+/// Returns the file of that beside a history.
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension("up.json")
+}
+
 fn path(folder: &Path, project: &ProjectName) -> PathBuf {
     folder.join(format!("{}.jsonl", store::file_name(project.as_str())))
 }
@@ -168,7 +178,7 @@ fn forget_oldest(folder: &Path, keep: usize) {
     }
     files.sort();
     for (_, path) in &files[..files.len() - keep] {
-        for path in [before(path), path.clone()] {
+        for path in [before(path), beside(path), path.clone()] {
             // Tried again by the next daemon.
             let _ = fs::remove_file(path);
         }

@@ -35,6 +35,7 @@ pub(super) fn router(daemon: Arc<Daemon>) -> Router {
         .route("/v1/projects", get(projects))
         .route("/v1/projects/{name}/containers", get(containers))
         .route("/v1/projects/{name}/why", get(why))
+        .route("/v1/projects/{name}/timings", get(timings))
         .route("/v1/projects/{name}/up", post(up))
         .route("/v1/projects/{name}/plan", post(plan))
         .route("/v1/projects/{name}/down", post(down))
@@ -152,6 +153,10 @@ async fn containers(State(daemon): Shared, Path(name): Path<String>) -> Response
 
 async fn why(State(daemon): Shared, Path(name): Path<String>) -> Response {
     Json(daemon.why(ProjectName::new(name)).await).into_response()
+}
+
+async fn timings(State(daemon): Shared, Path(name): Path<String>) -> Response {
+    Json(daemon.timings(ProjectName::new(name)).await).into_response()
 }
 
 async fn plan(State(daemon): Shared, Path(_): Path<String>, Json(request): Json<UpRequest>) -> Response {

@@ -10,6 +10,7 @@ use super::Daemon;
 use super::http::Sink;
 use super::operations::{failed, failure, refusals};
 use super::preflight::preflight;
+use super::provide::Fetched;
 use crate::api::{PlanAnswer, UpRequest};
 use crate::compose::model::Project;
 use crate::event::Failure;
@@ -24,6 +25,8 @@ pub(super) struct Intent {
     pub(super) observed: Observed,
     /// References of images that are to be fetched first.
     pub(super) pulls: Vec<String>,
+    /// When images were fetched.
+    pub(super) fetched: Vec<Fetched>,
     /// Nobody else plans as long as it is held.
     pub(super) planning: OwnedMutexGuard<()>,
 }
@@ -46,13 +49,14 @@ impl Daemon {
     ) -> Result<Intent, Vec<Failure>> {
         let project = &request.project;
         let selected = selected(request)?;
-        let (images, pulls, makes) = match images {
+        let (images, pulls, fetched, makes) = match images {
             Images::Fetched(sink) => {
-                (self.provide_images(project, &selected, request.pull, sink).await?, Vec::new(), true)
+                let (images, fetched) = self.provide_images(project, &selected, request.pull, sink).await?;
+                (images, Vec::new(), fetched, true)
             }
             Images::AtHand => {
                 let found = self.images_at_hand(project, &selected, request.pull)?;
-                (found.images, found.pulls, false)
+                (found.images, found.pulls, Vec::new(), false)
             }
         };
         let planning = self.reservations.planning().await;
@@ -79,7 +83,7 @@ impl Daemon {
             },
             &observed,
         );
-        Ok(Intent { plan, observed, pulls, planning })
+        Ok(Intent { plan, observed, pulls, fetched, planning })
     }
 
     /// Tells what a request would do; changes nothing.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -36,6 +37,8 @@ pub(super) struct Launched {
     pub pid: u32,
     /// When it began, nanoseconds since 1970.
     pub started_ns: i64,
+    /// How long its network took; `None` when it had one.
+    pub connecting: Option<Duration>,
     /// Limits that this host cannot enforce.
     pub warnings: Vec<String>,
 }
@@ -70,11 +73,12 @@ impl Launch {
         }
         let fresh = sandbox.is_none();
         let work = async {
+            let mut connecting = None;
             let sandbox = match sandbox {
                 Some(sandbox) => sandbox,
                 None => {
                     let prepared = match namespace {
-                        Ok(namespace) => prepare(&parts, &spec, namespace, standby, notices).await,
+                        Ok(namespace) => prepare(&parts, &spec, namespace, standby, notices, &mut connecting).await,
                         Err(error) => Err(error),
                     };
                     prepared.map_err(|error| (NOT_STARTED, error))?
@@ -83,7 +87,7 @@ impl Launch {
             match sandbox.shim.start().await {
                 Ok(started) => {
                     let (pid, started_ns, warnings) = (started.pid, started.time_ns, started.warnings);
-                    Ok(Launched { sandbox, pid, started_ns, warnings })
+                    Ok(Launched { sandbox, pid, started_ns, connecting, warnings })
                 }
                 Err(error) => {
                     let code = error.exit_code;
@@ -122,7 +126,7 @@ pub(super) enum Namespace {
     Own(Vec<NetworkSpec>),
 }
 
-/// Makes what a container runs in: network namespace, shim, published ports.
+/// Makes what a container runs in: network namespace, shim, published ports. Tells how long connecting took.
 ///
 /// # Errors
 ///
@@ -133,12 +137,15 @@ async fn prepare(
     namespace: Namespace,
     standby: bool,
     notices: mpsc::UnboundedSender<ShimNotice>,
+    connecting: &mut Option<Duration>,
 ) -> Result<Sandbox, HostError> {
+    let begun = Instant::now();
     let netns = match namespace {
         Namespace::Host => None,
         Namespace::Shared(netns) => Some(netns),
         Namespace::Own(networks) => Some(Arc::new(connect(parts, spec, &networks, standby).await?)),
     };
+    *connecting = Some(begun.elapsed());
     // Published ports lead through the router; without an endpoint there is nothing to lead to.
     let upstream = upstream(spec);
     let fds = ShimFds {

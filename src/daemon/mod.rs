@@ -51,6 +51,7 @@ mod rollback;
 mod socket;
 mod state;
 mod summary;
+mod timings;
 mod watch;
 
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinSet;
@@ -13,9 +13,10 @@ use super::intent::{Images, Intent, moved};
 use super::machine::Machine;
 use super::preflight::preflight;
 use super::state::Input;
+use super::timings::{Began, Outline};
 use super::{Daemon, project_record, rollback};
 use crate::api::{DownRequest, PullRequest, RollbackRequest, ServicesRequest, UpRequest};
-use crate::apply::{self, DEFAULT_LIMIT};
+use crate::apply::{self, DEFAULT_LIMIT, Lap};
 use crate::compose::model::{Project, PullPolicy};
 use crate::crash::By;
 use crate::event::{Event, Failure, FailureKind, Resource, Status};
@@ -50,7 +51,8 @@ impl Daemon {
         kept: &Project,
         sink: &Sink,
     ) -> Vec<Failure> {
-        let Intent { plan, observed, planning, .. } = match self.intend(request, Images::Fetched(sink)).await {
+        let began = Began::now();
+        let Intent { plan, observed, planning, fetched, .. } = match self.intend(request, Images::Fetched(sink)).await {
             Ok(intent) => intent,
             Err(failures) => return failures,
         };
@@ -74,7 +76,12 @@ impl Daemon {
         let limit = request.wait_timeout.filter(|_| request.wait).map(Duration::from_secs);
         let revocable = rollback::revocable(&plan, &request.project);
         let refused = !plan.errors.is_empty();
-        let mut failures = self.apply(user(command), plan, sink, Until::ClientGone(limit)).await;
+        let outline = Outline::of(&plan, fetched);
+        let applied = Instant::now();
+        let (mut failures, laps) = self.carry_out(user(command), plan, sink, Until::ClientGone(limit)).await;
+        if command == "up" && !refused {
+            self.keep_timings(&kept.name, outline, began, applied, &laps).await;
+        }
         if failures.is_empty() {
             if request.start
                 && !sink.is_closed()
@@ -219,13 +226,24 @@ impl Daemon {
         }
     }
 
-    /// Executes a plan that somebody asked for.
+    /// Executes a plan that somebody asked for; returns what failed.
     pub(super) async fn apply(self: &Arc<Self>, by: By, plan: Plan, sink: &Sink, until: Until) -> Vec<Failure> {
+        self.carry_out(by, plan, sink, until).await.0
+    }
+
+    /// Executes a plan that somebody asked for; returns what failed, and when each step was carried out.
+    async fn carry_out(
+        self: &Arc<Self>,
+        by: By,
+        plan: Plan,
+        sink: &Sink,
+        until: Until,
+    ) -> (Vec<Failure>, Vec<Option<Lap>>) {
         for note in &plan.notes {
             let _ = sink.send(Event::Note { message: note.to_string() });
         }
         if !plan.errors.is_empty() {
-            return refusals(&plan);
+            return (refusals(&plan), Vec::new());
         }
         if !plan.steps.is_empty() {
             tracing::info!(steps = plan.steps.len(), "applying\n{plan}");
@@ -272,7 +290,7 @@ impl Daemon {
                 ..failure("wait for the services", why)
             });
         }
-        outcome.failures
+        (outcome.failures, outcome.laps)
     }
 
     /// `down --rmi`.

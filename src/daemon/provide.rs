@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::Daemon;
 use super::http::Sink;
 use super::operations::{failed, failure, progress};
+use super::timings::micros;
 use crate::compose::model::{Project, PullPolicy};
 use crate::event::{Failure, Resource, Status};
 use crate::host::HostError;
@@ -25,30 +28,43 @@ pub(super) struct AtHand {
     pub(super) pulls: Vec<String>,
 }
 
+/// When an image was fetched.
+pub(super) struct Fetched {
+    pub(super) reference: String,
+    pub(super) begun: Instant,
+    /// All its bytes were here; some were still being unpacked.
+    pub(super) arrived: Instant,
+    pub(super) ended: Instant,
+}
+
+/// An image, and when it was fetched; `None` where it was here.
+type Provided = (ImageInfo, Option<Fetched>);
+
 impl Daemon {
-    /// Returns the images of the selected services, fetched where the policy says so.
+    /// Returns the images of the selected services, fetched where the policy says so, and when they were.
     pub(super) async fn provide_images(
         self: &Arc<Self>,
         project: &Project,
         selected: &BTreeSet<ServiceName>,
         policy: Option<PullPolicy>,
         sink: &Sink,
-    ) -> Result<BTreeMap<String, ImageInfo>, Vec<Failure>> {
+    ) -> Result<(BTreeMap<String, ImageInfo>, Vec<Fetched>), Vec<Failure>> {
         let provided: JoinSet<_> = wanted(project, selected, policy)
             .into_iter()
             .map(|(reference, policy)| Arc::clone(self).provide_image(reference.to_owned(), policy, sink.clone()))
             .collect();
         let mut images = BTreeMap::new();
-        let mut failures = Vec::new();
+        let (mut fetched, mut failures) = (Vec::new(), Vec::new());
         for (reference, result) in provided.join_all().await {
             match result {
-                Ok(info) => {
+                Ok((info, lap)) => {
                     images.insert(reference, info);
+                    fetched.extend(lap);
                 }
                 Err(failure) => failures.push(failure),
             }
         }
-        if failures.is_empty() { Ok(images) } else { Err(failures) }
+        if failures.is_empty() { Ok((images, fetched)) } else { Err(failures) }
     }
 
     /// Returns an image by the name it was asked for, fetched where the policy says so.
@@ -57,12 +73,12 @@ impl Daemon {
         reference: String,
         policy: PullPolicy,
         sink: Sink,
-    ) -> (String, Result<ImageInfo, Failure>) {
+    ) -> (String, Result<Provided, Failure>) {
         let result = self.image_for(&reference, policy, &sink).await;
         (reference, result)
     }
 
-    async fn image_for(&self, reference: &str, policy: PullPolicy, sink: &Sink) -> Result<ImageInfo, Failure> {
+    async fn image_for(&self, reference: &str, policy: PullPolicy, sink: &Sink) -> Result<Provided, Failure> {
         let doing = || format!("provide image {reference:?}");
         let refused = |error: HostError| {
             let failure = failed(&doing(), error);
@@ -70,21 +86,20 @@ impl Daemon {
             failure
         };
         let local = self.parts.images.get(reference).map_err(|error| refused(image_error(error)))?;
-        let image = match (local, policy) {
+        Ok(match (local, policy) {
             // How old an image is, is not looked at yet.
-            (Some(image), policy) if policy != PullPolicy::Always => image,
+            (Some(image), policy) if policy != PullPolicy::Always => (image.into(), None),
             (None, PullPolicy::Never) => {
                 return Err(not_here(reference));
             }
             _ => {
                 let resource = Resource::Image(reference.to_owned());
                 progress(sink, resource.clone(), Status::Pulling, "");
-                let image = self.fetch(reference, resource.clone(), sink).await.map_err(refused)?;
+                let (image, fetched) = self.fetch(reference, resource.clone(), sink).await.map_err(refused)?;
                 progress(sink, resource, Status::Pulled, "");
-                image
+                (image.into(), Some(fetched))
             }
-        };
-        Ok(image.into())
+        })
     }
 
     /// Returns the images of the selected services as far as they are here. For those that `up`
@@ -122,22 +137,38 @@ impl Daemon {
     }
 
     /// Fetches an image, on a thread that unpacking may keep busy.
-    async fn fetch(&self, reference: &str, resource: Resource, sink: &Sink) -> Result<Image, HostError> {
-        let (images, reference, sink) = (self.parts.images.clone(), reference.to_owned(), sink.clone());
+    async fn fetch(&self, reference: &str, resource: Resource, sink: &Sink) -> Result<(Image, Fetched), HostError> {
+        let (images, name, sink) = (self.parts.images.clone(), reference.to_owned(), sink.clone());
+        let begun = Instant::now();
+        // When the last layer had come so far, microseconds; layers come side by side.
+        let arrived_us = Arc::new(AtomicU64::new(0));
+        let arrival = Arc::clone(&arrived_us);
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
             let client = sink.clone();
-            let report = move |p: PullProgress| progress(&sink, resource.clone(), Status::Pulling, &pull_detail(&p));
+            let report = move |p: PullProgress| {
+                if p.phase == PullPhase::Unpacking {
+                    arrival.fetch_max(micros(begun.elapsed()), Ordering::Relaxed);
+                }
+                progress(&sink, resource.clone(), Status::Pulling, &pull_detail(&p));
+            };
             runtime.block_on(async {
                 tokio::select! {
                     // Cut off, it can be done again: what has arrived is kept or swept.
-                    pulled = images.pull(&reference, &report) => pulled.map(Some),
+                    pulled = images.pull(&name, &report) => pulled.map(Some),
                     () = client.closed() => Ok(None),
                 }
             })
         };
         match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(Some(image))) => Ok(image),
+            Ok(Ok(Some(image))) => {
+                let ended = Instant::now();
+                let arrived = match arrived_us.load(Ordering::Relaxed) {
+                    0 => ended,
+                    us => begun + Duration::from_micros(us),
+                };
+                Ok((image, Fetched { reference: reference.to_owned(), begun, arrived, ended }))
+            }
             Ok(Ok(None)) => Err(HostError::new("the client has gone")),
             Ok(Err(error)) => Err(image_error(error)),
             Err(died) => Err(HostError::new(died)),

@@ -95,6 +95,10 @@ fn up_pulls_what_is_missing_from_a_registry() {
         (!logs.is_empty()).then_some(logs)
     });
     assert_eq!(logs, "from the registry\n");
+    let analysis: serde_json::Value =
+        serde_json::from_str(&world.stack(&["analyze", "--format", "json"]).ok()).unwrap();
+    let phases = &analysis["containers"][0]["phases"];
+    assert!(phases["pull_us"].as_u64() > Some(0) && phases["unpack_us"].is_u64(), "{analysis}");
     // The second time the registry is not asked.
     drop(registry);
     world.down();

@@ -27,5 +27,6 @@ mod networks;
 mod plan;
 mod ready;
 mod rolling;
+mod timings;
 mod volumes;
 mod watch;

@@ -1,5 +1,6 @@
 //! A file per command: its options with their help, and what it does.
 
+pub(crate) mod analyze;
 pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod down;

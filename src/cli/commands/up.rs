@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use super::create::ConvergeArgs;
 use crate::api::UpRequest;
 use crate::cli::args::ProjectArgs;
-use crate::cli::context::{Context, block_on, project_path};
+use crate::cli::context::{Context, block_on, now_ns, project_path};
 use crate::cli::error::{Error, Result};
 use crate::cli::foreground::{self, Abort, Session};
 use crate::cli::operation::{self, Notes, grace};
@@ -50,6 +50,9 @@ pub(crate) struct UpArgs {
     /// Give up waiting after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     wait_timeout: Option<u64>,
+    /// Tell at the end what took how long, and the chain that decided; `stack analyze` tells it later.
+    #[arg(long, conflicts_with = "no_start")]
+    timings: bool,
     /// Stop everything when any container ends.
     #[arg(long, conflicts_with_all = ["detach", "abort_on_container_failure"])]
     abort_on_container_exit: bool,
@@ -138,9 +141,18 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
             return super::plan::show(context, &request).await;
         }
         let client = context.connect().await?;
+        let began_ns = now_ns();
         if !foreground {
             let path = project_path(&request.project.name, "up");
-            operation::run(context, &client, "up", &path, &request, Notes::Show).await?;
+            let done = operation::run(context, &client, "up", &path, &request, Notes::Show).await;
+            if args.timings {
+                let shown = super::analyze::show(context, &client, &request.project.name, began_ns).await;
+                // Why it failed matters more.
+                if done.is_ok() {
+                    shown?;
+                }
+            }
+            done?;
             return match &watch {
                 Some(watch) => watching::detached(context, watch).await,
                 None => Ok(()),
@@ -159,6 +171,7 @@ pub(crate) fn run(context: &Context, args: &UpArgs) -> Result<()> {
             scope,
             abort,
             exit_code_from,
+            timings: args.timings,
             style: Style { palette, prefix: !args.no_log_prefix, timestamps: args.timestamps },
         };
         foreground::run(context, &client, session).await

@@ -12,4 +12,5 @@ pub(crate) mod progress;
 pub(crate) mod ps;
 pub(crate) mod style;
 pub(crate) mod table;
+pub(crate) mod timing;
 pub(crate) mod watch;

@@ -78,6 +78,7 @@ impl State {
         match result {
             Ok(launched) => {
                 entry.pid = Some(launched.pid);
+                entry.connecting = launched.connecting;
                 entry.started_ns = Some(launched.started_ns);
                 entry.sandbox = Some(launched.sandbox);
                 let (started_ns, restarts) = (launched.started_ns, entry.replica.restarts());
