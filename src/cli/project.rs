@@ -88,15 +88,8 @@ pub(crate) fn to_run(ui: &Ui, args: &ProjectArgs, services: &[String]) -> Result
 
 /// Returns the project to run of what was loaded, as [`to_run`] does.
 pub(crate) fn runnable(ui: &Ui, options: &LoadOptions, loaded: Loaded, services: &[String]) -> Result<Project> {
-    for variable in ["DOCKER_HOST", "DOCKER_CONTEXT"] {
-        // Spec row `envvar-legacy`.
-        if options.environment.get(variable).is_some_and(|value| !value.is_empty()) {
-            ui.warn(&format!("{variable} has no effect: containers run on this machine"));
-        }
-    }
-    let mut project = accept(ui, &loaded.diagnostics, loaded.project)?;
-    accept(ui, &loaded.advice, Some(()))?;
-    accept(ui, &loaded.unsupported, Some(()))?;
+    let told = compose::in_order(&[&loaded.diagnostics, &loaded.advice, &loaded.unsupported]);
+    let mut project = accept(ui, &told, loaded.project)?;
     refuse_cycles(loaded.dependency_spans)?;
     let known: Vec<ServiceName> = project.services.keys().cloned().collect();
     check_services(services, &known)?;
@@ -111,14 +104,14 @@ pub(crate) fn refuse_cycles(spans: IndexMap<(String, String), Span>) -> Result<(
     graph::refuse_circles(&spans).map_err(Error::Diagnostics)
 }
 
-/// Returns what was loaded when it has no errors; its warnings are shown.
+/// Returns what was loaded when it has no errors; its warnings are shown in any case.
 pub(crate) fn accept<T>(ui: &Ui, diagnostics: &[Diagnostic], value: Option<T>) -> Result<T> {
     match value {
         Some(value) if diagnostics.iter().all(|d| d.severity != Severity::Error) => {
             ui.diagnostics(diagnostics);
             Ok(value)
         }
-        _ => Err(Error::Diagnostics(diagnostics.to_vec())),
+        _ => Err(Error::Diagnostics(compose::in_order(&[diagnostics]))),
     }
 }
 

@@ -124,6 +124,8 @@ pub fn load(options: &LoadOptions) -> Loaded {
     if options.to_run {
         loaded.unsupported = unsupported::unsupported(&whole);
         loaded.unsupported.extend(unsupported::variables(&environment));
+    } else {
+        loaded.unsupported = tidy(unsupported::elsewhere(&whole, &environment));
     }
     if !failed(&diagnostics) {
         // What only the value's own grammar tells stops a project from running, not from being printed.
@@ -212,6 +214,15 @@ fn dependency_spans(whole: &Node) -> IndexMap<(String, String), Span> {
         }
     }
     spans
+}
+
+/// Returns several lists as one for a reader: warnings, then what keeps the command from going on, which so stands next
+/// to the prompt; both in the order of the files.
+pub fn in_order(lists: &[&[Diagnostic]]) -> Vec<Diagnostic> {
+    let all = tidy(lists.concat());
+    let (mut warnings, errors): (Vec<_>, Vec<_>) = all.into_iter().partition(|d| d.severity == Severity::Warning);
+    warnings.extend(errors);
+    warnings
 }
 
 /// Puts diagnostics into the order of the files and drops repetitions: what an alias repeats is

@@ -74,7 +74,7 @@ use files::Files;
 use provenance::Provenance;
 use tree::Node;
 
-pub use load::load;
+pub use load::{in_order, load};
 pub use render::{config_json, config_yaml, plain_yaml, template_json};
 pub use schema::{config_schema, file_schema};
 
@@ -112,7 +112,8 @@ pub struct LoadOptions {
     /// Refuse references to what is not there (`--no-consistency` turns it off; then nothing but
     /// the tree is of use).
     pub consistency: bool,
-    /// Make what a project needs to run: [`Loaded::project`] and [`Loaded::unsupported`]. `config` prints the tree alone.
+    /// Make what a project needs to run: [`Loaded::project`], and all of [`Loaded::unsupported`]. `config` prints the
+    /// tree alone.
     pub to_run: bool,
     /// Fold env files and variables of the shell into `environment` (`--no-env-resolution` turns it off).
     pub resolve_environment: bool,
@@ -151,9 +152,9 @@ pub struct Loaded {
     pub tree: Option<Node>,
     /// Errors and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// What matters only when the project runs, so `config` does not show it: warnings about
-    /// attributes that are not in force, and errors for what cannot run. With an error among
-    /// them `project` is incomplete and must not be started.
+    /// Warnings about attributes that are not in force, and errors for what cannot run. With an error among
+    /// them `project` is incomplete and must not be started. Without [`LoadOptions::to_run`]: warnings about
+    /// what means nothing on one Linux machine, and nothing else.
     pub unsupported: Vec<Diagnostic>,
     /// Warnings about what is legal but surely a mistake. Commands that check or run the project
     /// show them; those that look at its containers do not.

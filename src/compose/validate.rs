@@ -292,8 +292,12 @@ impl Checker<'_> {
         }
         for (model, node) in service.get("models").and_then(Node::as_map).into_iter().flatten() {
             if !self.models.contains_key(model) {
+                let help = nearest(model, self.models.keys().map(String::as_str)).map_or_else(
+                    || format!("define it at the top level: models: {{{model}: {{model: NAME}}}}"),
+                    |near| format!("did you mean `{near}`?"),
+                );
                 let message = format!("the service `{name}` uses the model `{model}`, which is not defined");
-                self.error(message, node.key_or_span(), None);
+                self.error(message, node.key_or_span(), help);
             }
         }
     }
@@ -443,12 +447,7 @@ impl Checker<'_> {
                     self.error(message, node.key_or_span(), "keep one of them".to_owned());
                 }
                 let unknown = |key: &String| nearest(key, sources.iter().copied()).is_some();
-                if !sources.is_empty()
-                    && given.is_empty()
-                    && !external
-                    && !map.contains_key("driver")
-                    && !map.keys().any(unknown)
-                {
+                if !sources.is_empty() && given.is_empty() && !external && !map.keys().any(unknown) {
                     let message = format!("`{section}.{name}` has no source");
                     let help = format!("give it one of {}, or `external: true`", sources.join(", "));
                     self.error(message, node.key_or_span(), help);

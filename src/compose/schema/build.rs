@@ -20,7 +20,7 @@ static ULIMIT: Object = Object {
     ],
 };
 
-/// `build`. The section as a whole is reported where it matters, so its rows are not.
+/// `build`. The section as a whole is reported when the project runs, so its rows are not.
 pub(super) static BUILD: Object = Object {
     index: Index::new(),
     name: "build",
@@ -62,7 +62,7 @@ pub(super) static BUILD: Object = Object {
         /// Lines of `/etc/hosts` for `RUN`, `HOST=ADDRESS` or a mapping.
         field("extra_hosts", Shape::Hosts),
         /// How a Windows build is isolated.
-        field("isolation", Shape::Text),
+        field("isolation", Shape::Text).elsewhere("it only has a meaning on Windows"),
         /// Gives `RUN` all capabilities. Default: `false`.
         field("privileged", Shape::Bool),
         /// Secrets for `RUN --mount=type=secret`; they are in no layer.
@@ -74,8 +74,8 @@ pub(super) static BUILD: Object = Object {
         /// Platforms for which the image is built, as `linux/arm64`. Default: that of the service.
         field("platforms", Shape::Texts(Twice::Keep)),
         /// Whether, or with which options, an account of how the image was built is added to it.
-        field("provenance", Shape::Any),
+        field("provenance", Shape::Any).elsewhere("images are not pushed from here, and carry no attestations"),
         /// Whether, or with which options, a list of what the image holds is added to it.
-        field("sbom", Shape::Any),
+        field("sbom", Shape::Any).elsewhere("images are not pushed from here, and carry no attestations"),
     ],
 };

@@ -2,7 +2,7 @@
 
 use super::{Bare, Index, Object, Shape, Twice, field};
 
-const ONE_HOST: &str = "there is one host and nothing to place or roll";
+const ONE_HOST: &str = "there is one machine, so nothing is placed";
 
 /// `deploy`.
 pub(super) static DEPLOY: Object = Object {
@@ -13,7 +13,7 @@ pub(super) static DEPLOY: Object = Object {
         /// `replicated`, or `global` for one container on each machine. Default: `replicated`.
         field("mode", Shape::Text).such_as(&["replicated", "global"]),
         /// How clients find the containers: `vip` or `dnsrr`. Names always answer with all containers.
-        field("endpoint_mode", Shape::Text).such_as(&["dnsrr", "vip"]).unused(ONE_HOST),
+        field("endpoint_mode", Shape::Text).such_as(&["dnsrr", "vip"]).elsewhere("names resolve to the containers themselves"),
         /// Number of containers. Must agree with `scale`. Default: 1.
         field("replicas", Shape::Int).within(0, i64::MAX).given(),
         // Metadata of the service, not of its containers.
@@ -28,7 +28,7 @@ pub(super) static DEPLOY: Object = Object {
         /// How containers are replaced when an update is taken back.
         field("rollback_config", Shape::Object(&UPDATE_CONFIG)),
         /// Which machines may run the service.
-        field("placement", Shape::Object(&PLACEMENT)).always().unused(ONE_HOST),
+        field("placement", Shape::Object(&PLACEMENT)).always(),
     ],
 };
 
@@ -72,7 +72,7 @@ static RESERVATIONS: Object = Object {
         field("devices", Shape::List(&Shape::Object(&DEVICE_REQUEST), Twice::Keep))
             .unused("the engine does not act on it yet"),
         /// Resources that an administrator gave to machines of a cluster.
-        field("generic_resources", Shape::List(&Shape::Object(&GENERIC_RESOURCE), Twice::Keep)).unused(ONE_HOST),
+        field("generic_resources", Shape::List(&Shape::Object(&GENERIC_RESOURCE), Twice::Keep)).elsewhere(ONE_HOST),
     ],
 };
 
@@ -160,11 +160,11 @@ pub(super) static PLACEMENT: Object = Object {
     required: &[],
     fields: rows![
         /// Conditions that a machine must meet, as `node.labels.zone==a`.
-        field("constraints", Shape::Texts(Twice::Keep)),
+        field("constraints", Shape::Texts(Twice::Keep)).elsewhere(ONE_HOST),
         /// How containers are spread over machines.
-        field("preferences", Shape::List(&Shape::Object(&PREFERENCE), Twice::Keep)),
+        field("preferences", Shape::List(&Shape::Object(&PREFERENCE), Twice::Keep)).elsewhere(ONE_HOST),
         /// Most containers on one machine. Default: no limit.
-        field("max_replicas_per_node", Shape::Int),
+        field("max_replicas_per_node", Shape::Int).elsewhere(ONE_HOST),
     ],
 };
 

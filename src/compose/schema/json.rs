@@ -391,7 +391,7 @@ fn merge(schema: &mut Value, more: Value) {
 fn description(field: &Field) -> String {
     match field.force {
         Force::Yes => field.meaning(),
-        Force::No(why) => format!("{} Ignored: {why}.", field.meaning()),
+        Force::No(why) | Force::Elsewhere(why) => format!("{} Ignored: {why}.", field.meaning()),
     }
 }
 

@@ -237,8 +237,10 @@ pub(crate) enum PathRule {
 pub(crate) enum Force {
     /// It does, or there is nothing to do.
     Yes,
-    /// Not yet, or not here: it runs without, and a warning says what that means.
+    /// Not yet: it runs without, and a warning says what that means.
     No(&'static str),
+    /// It means nothing on one Linux machine: who checks the file is told as well.
+    Elsewhere(&'static str),
 }
 
 /// Returns a row with the usual rules.
@@ -347,6 +349,11 @@ impl Field {
         self.force = Force::No(why);
         self
     }
+
+    const fn elsewhere(mut self, why: &'static str) -> Self {
+        self.force = Force::Elsewhere(why);
+        self
+    }
 }
 
 /// The whole file.
@@ -404,7 +411,7 @@ pub(crate) static TOP: Object = Object {
         ),
         /// Models that an inference server offers to services.
         field("models", Shape::Map(&Values { shape: Shape::Object(&resources::MODEL), null: false, names: true }))
-            .unused("there is no model runner"),
+            .elsewhere("there is no model runner"),
     ],
 };
 

@@ -102,7 +102,7 @@ pub(super) static CONFIG: Object = Object {
         /// Labels of the config, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
         /// Program that fills in templates in the content.
-        field("template_driver", Shape::Text).unused("nothing fills in templates"),
+        field("template_driver", Shape::Text).elsewhere("nothing fills in templates"),
     ],
 };
 
@@ -123,11 +123,11 @@ pub(super) static SECRET: Object = Object {
         /// Labels of the secret, as mapping or as list of `KEY=VALUE`.
         field("labels", Shape::KeyValues(Bare::Empty)),
         /// Program that keeps the secret.
-        field("driver", Shape::Text).unused("there are no drivers for secrets"),
+        field("driver", Shape::Text).elsewhere("there are no drivers for secrets"),
         /// Options of that program.
-        field("driver_opts", Shape::Options).unused("there are no drivers for secrets"),
+        field("driver_opts", Shape::Options).elsewhere("there are no drivers for secrets"),
         /// Program that fills in templates in the content.
-        field("template_driver", Shape::Text).unused("nothing fills in templates"),
+        field("template_driver", Shape::Text).elsewhere("nothing fills in templates"),
     ],
 };
 

@@ -168,7 +168,7 @@ pub(crate) static SERVICE: Object = Object {
         /// Default: 0.
         field("oom_score_adj", Shape::Int).within(-1000, 1000),
         /// Keeps the kernel from killing processes of the container when memory runs out. Default: `false`.
-        field("oom_kill_disable", Shape::Bool).unused("cgroup v2 has no such switch"),
+        field("oom_kill_disable", Shape::Bool).elsewhere("cgroup v2 has no such switch"),
         /// Size of `/dev/shm`, in bytes or as `128m`. Default: `64m`.
         field("shm_size", Shape::Bytes),
         /// Limits of each process by name, as `nofile: 65536` or with `soft` and `hard`. -1 is unlimited. Default:
@@ -241,13 +241,13 @@ pub(crate) static SERVICE: Object = Object {
         /// Default: no limit.
         field("cpu_quota", Shape::Int).unused(NOT_YET),
         /// Length of the period in which `cpu_rt_runtime` holds, in microseconds.
-        field("cpu_rt_period", Shape::Int).unused("the kernel has no realtime group scheduling on cgroup v2"),
+        field("cpu_rt_period", Shape::Int).elsewhere("the kernel has no realtime group scheduling on cgroup v2"),
         /// CPU time for realtime processes in each period, in microseconds.
-        field("cpu_rt_runtime", Shape::Int).unused("the kernel has no realtime group scheduling on cgroup v2"),
+        field("cpu_rt_runtime", Shape::Int).elsewhere("the kernel has no realtime group scheduling on cgroup v2"),
         /// Managed service account of a Windows container.
-        field("credential_spec", Shape::Object(&CREDENTIAL_SPEC)).unused(WINDOWS),
+        field("credential_spec", Shape::Object(&CREDENTIAL_SPEC)).elsewhere(WINDOWS),
         /// How a Windows container is isolated: `default`, `process` or `hyperv`.
-        field("isolation", Shape::Text).such_as(&["default", "process", "hyperv"]).unused(WINDOWS),
+        field("isolation", Shape::Text).such_as(&["default", "process", "hyperv"]).elsewhere(WINDOWS),
         /// Namespace for shared memory and queues: `private`, `shareable`, `none`, `host`, `service:NAME` or
         /// `container:NAME`. Default: `private`.
         field("ipc", Shape::Text).such_as(&["private", "shareable", "none", "host", "service:NAME", "container:NAME"]).unused(NOT_YET),
@@ -281,8 +281,8 @@ pub(crate) static SERVICE: Object = Object {
                 &Shape::Map(&Values { shape: Shape::Object(&MODEL_GRANT), null: true, names: true }),
             ),
         )
-        .unused("there is no model runner"),
+        .elsewhere("there is no model runner"),
         /// Mounts the socket of the Docker API, and the credentials for registries. Default: `false`.
-        field("use_api_socket", Shape::Bool).unused("there is no Docker socket"),
+        field("use_api_socket", Shape::Bool).elsewhere("there is no Docker socket"),
     ],
 };

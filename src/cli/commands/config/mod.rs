@@ -199,17 +199,18 @@ fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Res
     options.to_run = what == What::Hash;
     let Loaded { project, tree, diagnostics, advice, unsupported, dependency_spans, environment, .. } =
         compose::load(&options);
+    // Lists are made for scripts; who asks for the model, or to check it, is told what seems wrong in it.
+    let told = match what {
+        What::Model => compose::in_order(&[&diagnostics, &advice, &unsupported]),
+        _ => diagnostics,
+    };
     // The process ends with this command: freeing every node of a large tree would only take time.
-    let mut tree = ManuallyDrop::new(project::accept(&context.ui, &diagnostics, tree)?);
+    let mut tree = ManuallyDrop::new(project::accept(&context.ui, &told, tree)?);
     if options.consistency {
         project::refuse_cycles(dependency_spans)?;
     }
     for name in chosen {
         known(name, &tree)?;
-    }
-    // Lists are made for scripts; who asks for the model, or to check it, is told what seems wrong in it.
-    if what == What::Model {
-        context.ui.diagnostics(&advice);
     }
     if args.quiet {
         return Ok(());

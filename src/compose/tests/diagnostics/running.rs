@@ -19,7 +19,7 @@ fn what_is_not_in_force() {
   b: {image: x, platform: linux/arm64}
 secrets: {s: {file: ./s}}
 "#;
-    insta::assert_snapshot!(diagnose_running(text), @r#"
+    insta::assert_snapshot!(diagnose_running(text), @r"
     stack.yml:4:5 `build` warning: `services.a.build` is not in force yet: the image must exist
     stack.yml:5:5 `gpus` warning: `services.*.gpus` is ignored: the engine does not act on it yet
     stack.yml:6:5 `devices` warning: `services.*.devices` is ignored: the engine does not act on it yet
@@ -27,11 +27,11 @@ secrets: {s: {file: ./s}}
     stack.yml:8:23 `syslog` warning: the log driver syslog is not in force yet
         logs are written as json-file; `stack logs` shows them
     stack.yml:9:46 `'label:user:u'` warning: `security_opt: label:user:u` is not in force yet
-    stack.yml:10:14 `placement` warning: `services.*.deploy.placement` is ignored: there is one host and nothing to place or roll
+    stack.yml:10:26 `constraints` warning: `services.*.deploy.placement.constraints` is ignored: there is one machine, so nothing is placed
     stack.yml:11:5 `secrets` warning: `services.*.secrets` is ignored: secrets are not mounted yet
     stack.yml:12:5 `network_mode` warning: there is no common bridge: the service `a` is put on the project's default network
         remove `network_mode`
-    "#);
+    ");
 }
 
 #[test]
@@ -94,9 +94,9 @@ secrets: {s: {driver: vault, driver_opts: {a: b}, template_driver: t}}
 configs: {c: {file: ./c, template_driver: t}}
 models: {m: {model: ai/m}}
 "#;
-    insta::assert_snapshot!(diagnose_running(text), @r#"
-    stack.yml:4:14 `endpoint_mode` warning: `services.*.deploy.endpoint_mode` is ignored: there is one host and nothing to place or roll
-    stack.yml:5:15 `{type: npipe, source: p, target: /p}` warning: mounts of the type npipe are not in force yet
+    insta::assert_snapshot!(diagnose_running(text), @r"
+    stack.yml:4:14 `endpoint_mode` warning: `services.*.deploy.endpoint_mode` is ignored: names resolve to the containers themselves
+    stack.yml:5:15 `{type: npipe, source: p, target: /p}` warning: mounts of the type npipe are ignored: there are none on one Linux machine
         this mount is left out
     stack.yml:6:5 `isolation` warning: `services.*.isolation` is ignored: it only has a meaning on Windows
     stack.yml:7:5 `credential_spec` warning: `services.*.credential_spec` is ignored: it only has a meaning on Windows
@@ -112,7 +112,7 @@ models: {m: {model: ai/m}}
     stack.yml:18:51 `template_driver` warning: `secrets.*.template_driver` is ignored: nothing fills in templates
     stack.yml:19:26 `template_driver` warning: `configs.*.template_driver` is ignored: nothing fills in templates
     stack.yml:20:1 `models` warning: `models` is ignored: there is no model runner
-    "#);
+    ");
 }
 
 #[test]

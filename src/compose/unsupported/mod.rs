@@ -1,5 +1,8 @@
-//! What is legal but not in force when the project runs: one diagnostic an attribute, with the
-//! place of its first use (spec row `schema-unsupported-warn`).
+//! What is legal but not in force: one diagnostic an attribute, with the place of its first use
+//! (spec row `schema-unsupported-warn`). What is not in force yet is told when the project runs; what
+//! means nothing on one Linux machine is a property of the file, and told to who checks it as well.
+
+mod elsewhere;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +11,8 @@ use super::environment::Environment;
 use super::schema::{Force, Object, PROJECT_X_STACK, SERVICE, SERVICE_X_STACK, Shape, TOP};
 use super::tree::{Node, Value};
 use crate::diag::{Diagnostic, Span};
+
+pub(crate) use elsewhere::elsewhere;
 
 /// Returns the diagnostics for a tree whose services are the enabled ones.
 pub(crate) fn unsupported(whole: &Node) -> Vec<Diagnostic> {
@@ -23,10 +28,9 @@ pub(crate) fn unsupported(whole: &Node) -> Vec<Diagnostic> {
         if section != "services"
             && let Some(field) = TOP.field(section)
         {
-            if let Force::No(why) = field.force {
-                found.add(section, why, entries);
-            } else {
-                found.walk(entries, &field.shape, section);
+            match field.force {
+                Force::No(why) | Force::Elsewhere(why) => found.add(section, why, entries),
+                Force::Yes => found.walk(entries, &field.shape, section),
             }
         }
     }
@@ -41,7 +45,8 @@ pub(crate) fn variables(environment: &Environment) -> Vec<Diagnostic> {
         names.map(|_| "COMPOSE_COMPATIBILITY is ignored: names keep their hyphens"),
         platform.map(|_| "DOCKER_DEFAULT_PLATFORM is ignored: the image's own platform is run"),
     ];
-    found.into_iter().flatten().map(|message| Diagnostic::warning(message, None)).collect()
+    let found = found.into_iter().flatten().map(|message| Diagnostic::warning(message, None));
+    found.chain(elsewhere::variables(environment)).collect()
 }
 
 #[derive(Default)]
@@ -58,7 +63,7 @@ impl Findings {
             (Shape::Object(table), Value::Map(map)) => {
                 for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
                     let Some(field) = table.field(key) else { continue };
-                    if let Force::No(why) = field.force {
+                    if let Force::No(why) | Force::Elsewhere(why) = field.force {
                         self.add(&format!("{path}.{key}"), why, value);
                     } else if nested(&field.shape) && key != "build" {
                         self.walk(value, &field.shape, &format!("{path}.{key}"));
@@ -100,16 +105,6 @@ impl Findings {
         }
         let entry = self.ignored.entry(path.to_owned()).or_insert_with(|| (why, node.key_or_span(), 0));
         entry.2 += 1;
-    }
-
-    /// Drivers for networks of several hosts or of hardware (spec row `net-driver-overlay`).
-    fn network_driver(&mut self, name: &str, network: &Node) {
-        let Some(node) = network.get("driver") else { return };
-        let driver = node.as_text().unwrap_or_default();
-        if !matches!(driver, "" | "default" | "bridge" | "host" | "none" | "null") {
-            let message = format!("the network driver {driver} is not in force: `{name}` is a bridge on this machine");
-            self.special.push(Diagnostic::warning(message, node.span.clone()));
-        }
     }
 
     /// Attributes of which only some values are in force.
@@ -187,10 +182,11 @@ impl Findings {
                 self.special.push(Diagnostic::warning(message, option.span.clone()));
             }
         }
+        self.mounts_elsewhere(service);
         for mount in service.get("volumes").and_then(Node::as_list).unwrap_or_default() {
             let kind = mount.get("type").and_then(Node::as_text);
-            if let Some(kind @ ("image" | "npipe" | "cluster")) = kind {
-                let message = format!("mounts of the type {kind} are not in force yet");
+            if kind == Some("image") {
+                let message = "mounts of the type image are not in force yet";
                 self.special.push(Diagnostic::warning(message, mount.span.clone()).help("this mount is left out"));
             }
             for other in ["bind", "volume", "tmpfs", "image"].iter().filter(|other| kind != Some(**other)) {
