@@ -194,7 +194,7 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(heal::links(Arc::clone(&daemon)));
     tokio::spawn(deleted::containers(Arc::clone(&daemon)));
     tokio::spawn(follow::followers(Arc::clone(&daemon), news));
-    daemon.resume_watches().await;
+    daemon.resume_watches();
     if let Err(error) = first_shim.await? {
         tracing::warn!(%error, "the server of shims did not start");
     }

@@ -11,10 +11,10 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timestamps, Uid};
 use rustix::io::Errno;
@@ -38,13 +38,14 @@ pub struct Copied {
 /// Makes what is at each target as it is on the host: written aside and renamed, or removed.
 ///
 /// Modes and times are kept; the owner is that of the folder it is put in. With `lacking`, files
-/// that are there with the same size, mode and time are left alone.
-pub fn copy(root: BorrowedFd<'_>, copies: &[Copy], lacking: bool) -> Copied {
+/// that are there with the same size, mode and time are left alone. Where `goes_on` says no, the rest
+/// is left as it is.
+pub fn copy(root: BorrowedFd<'_>, copies: &[Copy], lacking: bool, goes_on: &dyn Fn() -> bool) -> Copied {
     let mut copied = Copied::default();
     let mut writes = Vec::new();
     // What is gone goes first, the deepest first; what is made is made from the top.
     let mut source = Source::default();
-    for copy in copies.iter().rev() {
+    for copy in copies.iter().rev().take_while(|_| goes_on()) {
         match source.stat(&copy.from) {
             Ok(stat) => writes.push((copy, stat)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => match remove(root, Path::new(&copy.to)) {
@@ -55,9 +56,10 @@ pub fn copy(root: BorrowedFd<'_>, copies: &[Copy], lacking: bool) -> Copied {
             Err(error) => copied.failed.push((copy.to.clone(), explain(error.into(), "read").to_string())),
         }
     }
-    let mut target = Target { root, folder: None, lacking };
+    let mut target =
+        Target { root, device: rustix::fs::fstat(root).map_or(0, |stat| stat.st_dev), folder: None, lacking };
     let mut source = Source::default();
-    for (copy, stat) in writes.into_iter().rev() {
+    for (copy, stat) in writes.into_iter().rev().take_while(|_| goes_on()) {
         let written = source
             .open(&copy.from)
             .map_err(|error| io::Error::from(if error == Errno::LOOP { Errno::NOENT } else { error }))
@@ -117,6 +119,8 @@ enum Written {
 /// The container's file system, with the folder that was used last.
 struct Target<'a> {
     root: BorrowedFd<'a>,
+    /// Of the root: no other container that runs has the same.
+    device: u64,
     folder: Option<(PathBuf, OwnedFd, Stat)>,
     lacking: bool,
 }
@@ -163,10 +167,11 @@ impl Target<'_> {
                     .map_err(|error| explain(error.into(), "remove"))?;
             }
         }
+        let aside = aside(self.device, name);
         let placed = match kind {
             FileType::Directory => place_folder(folder, name, stat, uid, gid),
-            FileType::Symlink => place_link(folder, name, from, uid, gid),
-            FileType::RegularFile => place_file(folder, name, from, uid, gid),
+            FileType::Symlink => place_link(folder, name, &aside, from, uid, gid),
+            FileType::RegularFile => place_file(folder, name, &aside, from, uid, gid),
             _ => Err(io::Error::other("only files, folders and links are copied")),
         };
         placed.map(|()| Written::New).map_err(|error| explain(error, "write"))
@@ -189,34 +194,33 @@ fn place_folder(folder: &OwnedFd, name: &OsStr, stat: &Stat, uid: Uid, gid: Gid)
     Ok(rustix::fs::fchmod(&made, Mode::from_raw_mode(stat.st_mode & 0o7777))?)
 }
 
-fn place_link(folder: &OwnedFd, name: &OsStr, from: Place<'_>, uid: Uid, gid: Gid) -> io::Result<()> {
+fn place_link(folder: &OwnedFd, name: &OsStr, aside: &OsStr, from: Place<'_>, uid: Uid, gid: Gid) -> io::Result<()> {
     let to = rustix::fs::readlinkat(from.folder, from.name, Vec::new())?;
     let stat = rustix::fs::statat(from.folder, from.name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let aside = aside();
-    rustix::fs::symlinkat(&to, folder, &aside)?;
-    rustix::fs::chownat(folder, &aside, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        .and_then(|()| rustix::fs::utimensat(folder, &aside, &times(&stat), AtFlags::SYMLINK_NOFOLLOW))
-        .and_then(|()| rustix::fs::renameat(folder, &aside, folder, name))
-        .inspect_err(|_| discard(folder, &aside))?;
+    anew(folder, aside, || rustix::fs::symlinkat(&to, folder, aside))?;
+    rustix::fs::chownat(folder, aside, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        .and_then(|()| rustix::fs::utimensat(folder, aside, &times(&stat), AtFlags::SYMLINK_NOFOLLOW))
+        .and_then(|()| rustix::fs::renameat(folder, aside, folder, name))
+        .inspect_err(|_| discard(folder, aside))?;
     Ok(())
 }
 
-fn place_file(folder: &OwnedFd, name: &OsStr, from: Place<'_>, uid: Uid, gid: Gid) -> io::Result<()> {
+fn place_file(folder: &OwnedFd, name: &OsStr, aside: &OsStr, from: Place<'_>, uid: Uid, gid: Gid) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut source = File::from(rustix::fs::openat(from.folder, from.name, flags, Mode::empty())?);
     // As it is before its content is read: a change meanwhile makes it differ from the copy.
     let stat = rustix::fs::fstat(&source)?;
-    let aside = aside();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(folder, &aside, flags, Mode::RUSR | Mode::WUSR)?);
+    let open = || rustix::fs::openat(folder, aside, flags, Mode::RUSR | Mode::WUSR);
+    let mut file = File::from(anew(folder, aside, open)?);
     let placed = io::copy(&mut source, &mut file).and_then(|_| {
         // Changing the owner takes bits of the mode away.
         rustix::fs::fchown(&file, Some(uid), Some(gid))?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
         rustix::fs::futimens(&file, &times(&stat))?;
-        Ok(rustix::fs::renameat(folder, &aside, folder, name)?)
+        Ok(rustix::fs::renameat(folder, aside, folder, name)?)
     });
-    placed.inspect_err(|_| discard(folder, &aside))
+    placed.inspect_err(|_| discard(folder, aside))
 }
 
 fn discard(folder: &OwnedFd, aside: &OsStr) {
@@ -300,12 +304,23 @@ fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     path.parent().zip(path.file_name()).ok_or_else(|| io::Error::other("it is the root of the container"))
 }
 
-/// Returns a name that nothing has.
-fn aside() -> OsString {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut name = OsString::from(ASIDE);
-    name.push(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    name
+/// Returns the name that a copy is written to before it takes its place: always the same in one container, so
+/// that what a daemon left that was killed meanwhile goes with the next copy.
+fn aside(device: u64, name: &OsStr) -> OsString {
+    let mut hasher = DefaultHasher::new();
+    (device, name).hash(&mut hasher);
+    OsString::from(format!("{ASIDE}{:016x}", hasher.finish()))
+}
+
+/// Makes something in the place of what was left there.
+fn anew<T>(folder: &OwnedFd, aside: &OsStr, make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    make().or_else(|error| {
+        if error != Errno::EXIST {
+            return Err(error);
+        }
+        discard(folder, aside);
+        make()
+    })
 }
 
 fn explain(error: io::Error, doing: &str) -> io::Error {

@@ -29,10 +29,14 @@ impl World {
 
     /// Copies these paths below `s` to `/app` and returns what was done, without the folder's own path.
     fn copy(&self, paths: &[&str], lacking: bool) -> String {
+        self.copy_while(paths, lacking, &|| true)
+    }
+
+    fn copy_while(&self, paths: &[&str], lacking: bool, goes_on: &dyn Fn() -> bool) -> String {
         let root = File::open(self.path("c")).unwrap();
         let copies: Vec<Copy> =
             paths.iter().map(|path| Copy { from: self.path("s").join(path), to: format!("/app/{path}") }).collect();
-        let Copied { written, removed, failed, same } = copy(root.as_fd(), &copies, lacking);
+        let Copied { written, removed, failed, same } = copy(root.as_fd(), &copies, lacking, goes_on);
         let source = self.path("s");
         let name = |path: &PathBuf| path.strip_prefix(&source).unwrap().display().to_string();
         let mut text = String::new();
@@ -194,4 +198,29 @@ fn who_renames_folders_without_end_is_given_up_on() {
     assert_eq!((open(10, &mut tries), tries), (Errno::NOENT, 10));
     assert_eq!(open(i32::MAX, &mut tries), Errno::AGAIN);
     assert_eq!(explain(Errno::AGAIN.into(), "open").to_string(), "folders on the way to it are renamed without end");
+}
+
+#[test]
+fn copying_ends_when_nobody_wants_it_any_more() {
+    let world = World::new();
+    ["a", "b", "c"].iter().for_each(|name| world.write(&format!("s/{name}"), "x"));
+    let asked = std::cell::Cell::new(0);
+    let goes_on = || asked.replace(asked.get() + 1) < 4; // once a path to look at it, once to write it
+    insta::assert_snapshot!(world.copy_while(&["a", "b", "c"], false, &goes_on), @"written: a");
+}
+
+#[test]
+fn what_a_killed_daemon_left_goes_with_the_next_copy() {
+    let world = World::new();
+    world.write("s/a", "whole");
+    symlink("a", world.path("s/link")).unwrap();
+    let root = File::open(world.path("c")).unwrap();
+    let device = rustix::fs::fstat(&root).unwrap().st_dev;
+    for name in ["a", "link"] {
+        let aside = aside(device, OsStr::new(name));
+        fs::write(world.path("c/app").join(aside), "ha").unwrap();
+    }
+    insta::assert_snapshot!(world.copy(&["a", "link"], false), @"written: a link");
+    assert_eq!(world.read("c/app/a"), "whole");
+    assert_eq!(fs::read_dir(world.path("c/app")).unwrap().count(), 2, "nothing is left beside them");
 }

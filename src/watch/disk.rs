@@ -3,14 +3,16 @@
 //! Each folder has a watch of its own, so that folders that no rule looks into cost none (a
 //! recursive one would take `node_modules` along). While nothing changes nothing runs.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::rules::Host;
 use super::tree::{Kind, Stamp};
@@ -44,15 +46,61 @@ impl Host for Disk {
     }
 }
 
-/// Something that the kernel told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// Something happened to a path.
-    Changed(PathBuf),
-    /// More happened than it could keep.
-    Lost,
-    /// Folders are not watched.
-    Failed(String),
+/// With more paths than these, comparing everything costs less than to remember them.
+const MANY: usize = 20_000;
+
+/// What the kernel told since it was last asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Paths that something happened to.
+    pub changed: BTreeSet<PathBuf>,
+    /// More happened than could be kept.
+    pub lost: bool,
+    /// Why folders are not watched.
+    pub failed: Option<String>,
+}
+
+impl Told {
+    fn changed(&mut self, path: PathBuf) {
+        if !self.lost {
+            self.changed.insert(path);
+        }
+        if self.changed.len() > MANY {
+            self.lost();
+        }
+    }
+
+    fn lost(&mut self) {
+        self.changed.clear();
+        self.lost = true;
+    }
+}
+
+/// Where the kernel's words wait, each path once, however long nobody asks for them.
+#[derive(Debug, Clone, Default)]
+pub struct News(Arc<(Mutex<Told>, Notify)>);
+
+impl News {
+    fn add(&self, add: impl FnOnce(&mut Told)) {
+        add(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.1.notify_one();
+    }
+
+    /// Takes what was told by now.
+    pub fn take(&self) -> Told {
+        std::mem::take(&mut *self.0.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns what was told, once there is something. Cancel-safe: it is taken when it is returned.
+    pub async fn next(&self) -> Told {
+        loop {
+            let told = self.take();
+            if told != Told::default() {
+                return told;
+            }
+            self.0.1.notified().await;
+        }
+    }
 }
 
 /// Watches on folders.
@@ -67,19 +115,18 @@ impl Watches {
     /// # Errors
     ///
     /// Where the kernel gives no more instances (`fs.inotify.max_user_instances`).
-    pub fn new() -> io::Result<(Self, mpsc::UnboundedReceiver<Told>)> {
-        let (tell, told) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // Nobody listens any more when the receiver is dropped.
-            let send = |told| drop(tell.send(told));
-            match event {
-                Ok(event) if event.need_rescan() => send(Told::Lost),
-                Ok(event) if counts(event.kind) => event.paths.into_iter().map(Told::Changed).for_each(send),
-                Ok(_) => {}
-                Err(error) => send(Told::Failed(explain(error).to_string())),
+    pub fn new() -> io::Result<(Self, News)> {
+        let news = News::default();
+        let tell = news.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
+            Ok(event) if event.need_rescan() => tell.add(Told::lost),
+            Ok(event) if counts(event.kind) => {
+                tell.add(|told| event.paths.into_iter().for_each(|path| told.changed(path)));
             }
+            Ok(_) => {}
+            Err(error) => tell.add(|told| told.failed = Some(explain(error).to_string())),
         });
-        Ok((Self { watcher: watcher.map_err(explain)? }, told))
+        Ok((Self { watcher: watcher.map_err(explain)? }, news))
     }
 
     /// Watches a folder (or a file), not what is below it. Again is no error: a folder that
@@ -199,4 +246,24 @@ fn stamp_of(metadata: &Metadata) -> Option<Stamp> {
         changed_ns,
         fresh: (0..TICK_NS).contains(&age),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn however_much_is_told_little_is_kept() {
+        let news = News::default();
+        for n in 0..100 {
+            news.add(|told| told.changed(PathBuf::from(format!("/s/{}", n % 2))));
+        }
+        let both = BTreeSet::from([PathBuf::from("/s/0"), PathBuf::from("/s/1")]);
+        assert_eq!(news.next().await, Told { changed: both, ..Told::default() });
+        for n in 0..MANY + 10 {
+            news.add(|told| told.changed(PathBuf::from(format!("/s/{n}"))));
+        }
+        assert_eq!(news.next().await, Told { lost: true, ..Told::default() });
+        assert_eq!(news.take(), Told::default());
+    }
 }

@@ -1,4 +1,4 @@
-//! What is done about files that changed.
+//! What is done about files that changed: the session decides, and each thing is done on a task of its own.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -6,24 +6,32 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
 
-use super::session::Session;
-use crate::api::ServicesRequest;
+use super::session::{SOURCES, Session};
+use crate::api::{Caller, ServicesRequest};
 use crate::compose::model::Hook;
-use crate::daemon::Daemon;
 use crate::daemon::container::label_of;
-use crate::engine::{Probe, Shim};
+use crate::daemon::http::Sink;
+use crate::daemon::{Daemon, now_ns};
+use crate::engine::{ExecOutput, Probe, Shim};
 use crate::event::{Event, Failure, Watched};
 use crate::ids::{ContainerId, ProjectName, ServiceName};
 use crate::plan::{Action, labels};
 use crate::watch::copy::{self, Copied};
-use crate::watch::rules::{Copy, Reaction};
+use crate::watch::guard::ROUNDS;
+use crate::watch::lanes::{Containers, Copying, Job, Turn};
+use crate::watch::rules::Copy;
 
 /// Bytes of a command's output that are shown when it fails.
 const OUTPUT: usize = 4096;
+
+/// A command that runs for longer is ended: one that hangs would hold back the next for ever.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// A container that runs.
 #[derive(Debug, Clone)]
@@ -34,104 +42,279 @@ struct Running {
     shim: Shim,
 }
 
+/// Something that a session began has ended.
+pub(super) enum Done {
+    /// Files were copied.
+    Copied { service: ServiceName, generation: u64, completed: Containers, found: Found },
+    /// Commands were run, containers restarted.
+    Turned { service: ServiceName, generation: u64, rules: BTreeSet<usize>, causes: BTreeSet<PathBuf> },
+    /// The project was read anew.
+    Reloaded(BTreeSet<PathBuf>),
+}
+
+/// What copying found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// No container ran.
+    none_ran: bool,
+    /// Containers that were completed.
+    seen: Vec<ContainerId>,
+    /// Rules whose command is due since one of them lacked something.
+    exec: Vec<usize>,
+    /// A restart is.
+    restart: bool,
+}
+
+/// What a rule wants a container to have.
+struct Lacking {
+    rule: usize,
+    copies: Vec<Copy>,
+    executes: bool,
+    restarts: bool,
+}
+
 impl Session {
-    /// Acts on paths that differ from what was last acted on.
-    pub(super) async fn act(&mut self, changed: Vec<PathBuf>) {
+    /// Has paths acted on that differ from what was last acted on.
+    pub(super) fn act(&mut self, changed: Vec<PathBuf>) {
         if changed.is_empty() {
             return;
         }
         self.keep(&changed);
-        let now = self.now();
-        self.guard.heard(&changed, now);
+        self.guard.heard(&changed, self.now());
         for reaction in self.rules.react(&changed, self.guard.muted()) {
-            for rule in reaction.exec.iter().chain(&reaction.restart) {
-                let own = self.guard.suspects(*rule, &reaction.causes, now);
-                if !own.is_empty() {
-                    let rounds = crate::watch::guard::ROUNDS;
-                    let why = format!(
-                        "changed {rounds} times right after what was done about it: the service itself writes it; \
-                         name it in `ignore` of {}",
-                        self.rules.rules[*rule]
-                    );
-                    self.say(reaction.service.as_str(), Watched::Loop, &own, vec![why]);
-                }
-            }
+            self.lanes.react(reaction);
         }
-        // Without what was just found to be a loop.
-        let many = changed.len() > 10_000;
-        for reaction in self.rules.react(&changed, self.guard.muted()) {
-            self.carry_out(reaction).await;
-        }
-        if many {
+        if changed.len() > 10_000 {
             drop(changed);
             crate::engine::give_memory_back();
         }
     }
 
-    async fn carry_out(&mut self, reaction: Reaction) {
-        let service = reaction.service.clone();
-        let causes: Vec<PathBuf> = reaction.causes.iter().cloned().collect();
-        if !reaction.copies.is_empty() {
-            let containers = self.daemon.running(&self.record.project, &service, None).await;
-            if containers.is_empty() {
-                self.behind.insert(service.clone());
+    /// Begins what can be begun.
+    pub(super) fn proceed(&mut self) {
+        loop {
+            let jobs = self.lanes.begin();
+            if jobs.is_empty() {
+                break;
             }
-            self.sync(&service, containers, reaction.copies, false).await;
+            for job in jobs {
+                match job {
+                    Job::Copy(service, copying) => self.copy(service, copying),
+                    Job::Turn(service, turn) => self.turn(service, turn),
+                }
+            }
         }
-        for rule in &reaction.exec {
-            self.exec(&service, *rule, None).await;
-        }
-        if !reaction.restart.is_empty() {
-            self.restart(&service, &causes).await;
-        }
-        let now = self.now();
-        for rule in reaction.exec.iter().chain(&reaction.restart) {
-            self.guard.acted(*rule, &reaction.causes, now);
+        if !self.reloads && !self.reread.is_empty() {
+            let reread = self.take_reread();
+            if let Some(caller) = self.record.caller.clone().filter(|_| !reread.is_empty()) {
+                self.reloads = true;
+                let hands = self.hands.clone();
+                self.work.spawn(async move {
+                    hands.reload(&caller, &reread.iter().cloned().collect::<Vec<_>>()).await;
+                    Done::Reloaded(reread)
+                });
+            }
         }
     }
 
-    /// Copies what the containers of a service lack, or the one with this id: what changed since
-    /// watching began, and all where the rule says so; then does what the rules say. A container
-    /// that was seen before is no reason to restart, but for changes while none ran: it would go on for
-    /// ever where its start changes a copied file.
-    pub(super) async fn complete(&mut self, service: &ServiceName, only: Option<&ContainerId>) {
-        let mut restart = false;
-        let mut new = self.behind.remove(service);
-        for container in self.daemon.running(&self.record.project, service, only).await {
-            new |= self.guard.is_new(&container.id);
-        }
-        for index in 0..self.rules.rules.len() {
-            let rule = &self.rules.rules[index];
-            if rule.service != *service || rule.target.is_none() {
-                continue;
+    /// Begins to copy what changed, and what containers lack: what changed since watching began, and all
+    /// where the rule says so.
+    fn copy(&mut self, service: ServiceName, copying: Copying) {
+        let lacking = if copying.complete == Containers::None { Vec::new() } else { self.lacking(&service) };
+        let (hands, generation) = (self.hands.clone(), self.generation);
+        let files = Arc::clone(self.files.entry(service.clone()).or_default());
+        self.work.spawn(async move {
+            let _files = files.lock().await;
+            let Copying { copies, complete, .. } = copying;
+            let mut found = Found::default();
+            if !copies.is_empty() {
+                let containers = hands.running(&service, &Containers::All).await;
+                found.none_ran = containers.is_empty();
+                hands.sync(&service, containers, copies.into_iter().collect(), false).await;
             }
-            let copies = if rule.initial_sync {
-                copy::all(rule, self.tree.iter().map(|(path, _)| path).chain(self.touched.iter().map(PathBuf::as_path)))
-            } else {
-                copy::all(rule, self.touched.iter().map(PathBuf::as_path))
+            let containers = match complete {
+                Containers::None => Vec::new(),
+                _ => hands.running(&service, &complete).await,
             };
-            if copies.is_empty() {
-                continue;
-            }
-            let containers = self.daemon.running(&self.record.project, service, only).await;
-            let (restarts, executes) = (rule.restart, rule.exec.is_some());
-            if self.sync(service, containers, copies, true).await {
-                if executes {
-                    self.exec(service, index, only).await;
+            found.seen = containers.iter().map(|container| container.id.clone()).collect();
+            for Lacking { rule, copies, executes, restarts } in lacking {
+                if hands.sync(&service, containers.clone(), copies, true).await {
+                    found.exec.extend(executes.then_some(rule));
+                    found.restart |= restarts;
                 }
-                restart |= restarts && new;
+            }
+            Done::Copied { service, generation, completed: complete, found }
+        });
+    }
+
+    fn lacking(&self, service: &ServiceName) -> Vec<Lacking> {
+        let own =
+            self.rules.rules.iter().enumerate().filter(|(_, rule)| rule.service == *service && rule.target.is_some());
+        let lacking = own.map(|(number, rule)| {
+            let copies = if rule.initial_sync {
+                copy::all(rule, self.tree.iter().map(|(path, _)| path).chain(self.touched.iter()))
+            } else {
+                copy::all(rule, self.touched.iter())
+            };
+            Lacking { rule: number, copies, executes: rule.exec.is_some(), restarts: rule.restart }
+        });
+        lacking.filter(|lacking| !lacking.copies.is_empty()).collect()
+    }
+
+    /// Begins to run commands and to restart, but for what is found to be a loop.
+    fn turn(&mut self, service: ServiceName, turn: Turn) {
+        let now = self.now();
+        for rule in turn.exec.keys().chain(&turn.restart) {
+            let own = self.guard.suspects(*rule, &turn.causes, now);
+            if !own.is_empty() {
+                let why = format!(
+                    "changed {ROUNDS} times right after what was done about it: the service itself writes it; \
+                     name it in `ignore` of {}",
+                    self.rules.rules[*rule]
+                );
+                self.hands.say(service.as_str(), Watched::Loop, &own, vec![why]);
             }
         }
-        if restart {
-            self.restart(service, &[]).await;
+        let heard = |rule: usize, path: &PathBuf| {
+            self.rules.rules[rule].wants(path) && !self.guard.muted().contains(&(rule, path.clone()))
+        };
+        let hears = |rule: &usize| turn.causes.iter().any(|path| heard(*rule, path));
+        let is_due = |(rule, containers): &(&usize, &Containers)| **containers != Containers::All || hears(rule);
+        let due = turn.exec.iter().filter(is_due);
+        let hook = |(rule, containers): (&usize, &Containers)| {
+            Some((self.rules.rules[*rule].exec.clone()?, containers.clone()))
+        };
+        let hooks: Vec<(Hook, Containers)> = due.clone().filter_map(hook).collect();
+        let restart: Vec<usize> = turn.restart.iter().copied().filter(|rule| hears(rule)).collect();
+        let rules: BTreeSet<usize> = due.map(|(rule, _)| *rule).chain(restart.iter().copied()).collect();
+        let causes: BTreeSet<PathBuf> =
+            turn.causes.iter().filter(|path| rules.iter().any(|rule| heard(*rule, path))).cloned().collect();
+        let restarts = turn.lacked || !restart.is_empty();
+        if hooks.is_empty() && !restarts {
+            return self.lanes.turned(&service);
         }
+        let (hands, generation) = (self.hands.clone(), self.generation);
+        let files = Arc::clone(self.files.entry(service.clone()).or_default());
+        self.work.spawn(async move {
+            let commands = hooks.into_iter().map(|(hook, containers)| hands.exec(&service, hook, containers));
+            futures_util::future::join_all(commands).await;
+            if restarts {
+                let _files = files.lock().await;
+                hands.restart(&service, &causes.iter().cloned().collect::<Vec<_>>()).await;
+            }
+            Done::Turned { service, generation, rules, causes }
+        });
+    }
+
+    /// Something has ended: what follows is begun.
+    pub(super) fn done(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Copied { service, generation, completed, found }) => {
+                self.copied(&service, generation, completed, found)
+            }
+            Ok(Done::Turned { service, generation, rules, causes }) => {
+                let now = self.now();
+                // Numbers of earlier rules are others.
+                if generation == self.generation {
+                    rules.iter().for_each(|rule| self.guard.acted(*rule, &causes, now));
+                }
+                self.lanes.turned(&service);
+            }
+            Ok(Done::Reloaded(reread)) => {
+                self.guard.acted(SOURCES, &reread, self.now());
+                self.reloads = false;
+            }
+            Err(error) => tracing::error!(%error, "a reaction to changed files broke off"),
+        }
+        self.proceed();
+    }
+
+    /// A container that was seen before is no reason to restart, but for changes while none ran: it would go on for
+    /// ever where its start changes a copied file.
+    fn copied(&mut self, service: &ServiceName, generation: u64, completed: Containers, found: Found) {
+        let mut more = Turn::default();
+        let mut behind = found.none_ran;
+        if completed != Containers::None {
+            let mut new = self.behind.remove(service);
+            for id in &found.seen {
+                new |= self.guard.is_new(id);
+            }
+            if !found.seen.is_empty() {
+                new |= std::mem::take(&mut behind);
+            }
+            more.lacked = found.restart && new;
+            if generation == self.generation {
+                more.exec = found.exec.into_iter().map(|rule| (rule, completed.clone())).collect();
+            }
+        }
+        if behind {
+            self.behind.insert(service.clone());
+        }
+        self.lanes.copied(service, more);
+    }
+}
+
+/// What acts on a project, for each task of its own.
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) project: ProjectName,
+    /// Who is told.
+    pub(super) sink: Option<Sink>,
+    /// True when watching is to end.
+    pub(super) ends: watch::Receiver<bool>,
+}
+
+impl Hands {
+    /// Tells what was done.
+    pub(super) fn say(&self, service: &str, done: Watched, paths: &[PathBuf], failures: Vec<String>) {
+        /// A line names so many files.
+        const NAMED: usize = 5;
+        let names = paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+        self.tell(service, done, names, paths.len(), failures);
+    }
+
+    pub(super) fn tell(&self, service: &str, done: Watched, names: Vec<String>, count: usize, failures: Vec<String>) {
+        let project = &self.project;
+        if failures.is_empty() {
+            tracing::info!(%project, service, ?done, count, ?names, "watch");
+        } else {
+            tracing::warn!(%project, service, ?done, count, ?names, ?failures, "watch");
+        }
+        if let Some(sink) = &self.sink {
+            let _ = sink.send(Event::Watch {
+                time_ns: now_ns(),
+                project: project.clone(),
+                service: service.to_owned(),
+                done,
+                paths: names,
+                count: count as u64,
+                failures,
+            });
+        }
+    }
+
+    /// Passes a sentence on.
+    pub(super) fn note(&self, message: String) {
+        tracing::info!(project = %self.project, message, "watch");
+        if let Some(sink) = &self.sink {
+            let _ = sink.send(Event::Note { message });
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        *self.ends.borrow()
+    }
+
+    async fn running(&self, service: &ServiceName, only: &Containers) -> Vec<Running> {
+        self.daemon.running(&self.project, service, only).await
     }
 
     /// Brings files into containers, side by side; returns whether anything was written or removed.
     async fn sync(&self, service: &ServiceName, containers: Vec<Running>, copies: Vec<Copy>, lacking: bool) -> bool {
         let copies = Arc::new(copies);
         let work = containers.into_iter().map(|container| {
-            let copies = Arc::clone(&copies);
+            let (copies, ends) = (Arc::clone(&copies), self.ends.clone());
             async move {
                 let root = match container.root().await {
                     Ok(root) => root,
@@ -141,8 +324,9 @@ impl Session {
                         return Copied::default();
                     }
                 };
-                let copied = tokio::task::spawn_blocking(move || copy::copy(root.as_fd(), &copies, lacking)).await;
-                let mut copied = copied.unwrap_or_default();
+                let goes_on = move || !*ends.borrow();
+                let copying = move || copy::copy(root.as_fd(), &copies, lacking, &goes_on);
+                let mut copied = tokio::task::spawn_blocking(copying).await.unwrap_or_default();
                 for (path, _) in &mut copied.failed {
                     *path = format!("{}:{path}", container.name);
                 }
@@ -170,26 +354,20 @@ impl Session {
         any
     }
 
-    /// Runs a rule's command in the containers of its service.
-    async fn exec(&self, service: &ServiceName, rule: usize, only: Option<&ContainerId>) {
-        let Some(hook) = self.rules.rules[rule].exec.clone() else { return };
-        let containers = self.daemon.running(&self.record.project, service, only).await;
+    /// Runs a rule's command in containers of its service.
+    async fn exec(&self, service: &ServiceName, hook: Hook, containers: Containers) {
+        let containers = self.running(service, &containers).await;
         let work = containers.into_iter().map(|container| {
             let probe = probe(&hook);
             let mut ends = self.ends.clone();
             async move {
                 let output = tokio::select! {
                     output = container.shim.exec_wait(probe) => output,
-                    // It goes on in the container, but nobody waits for a server that never ends.
+                    // It goes on in the container until its time is over, but nobody waits for it.
                     _ = ends.wait_for(|ends| *ends) => return None,
                 };
                 let why = match output {
-                    Ok(output) if output.exit_code == 0 => return None,
-                    Ok(output) => {
-                        let said = output.output.trim_end();
-                        let said = if said.is_empty() { String::new() } else { format!(":\n{said}") };
-                        format!("ended with status {}{said}", output.exit_code)
-                    }
+                    Ok(output) => said(&output)?,
                     Err(error) => crate::host::HostError::new(error).to_string(),
                 };
                 Some(format!("{}: {why}", container.name))
@@ -201,14 +379,13 @@ impl Session {
 
     /// Restarts a service; dependents that ask for it follow.
     async fn restart(&self, service: &ServiceName, causes: &[PathBuf]) {
-        if !self.daemon.is_wanted(&self.record.project, Some(service)).await {
+        if self.is_over() || !self.daemon.is_wanted(&self.project, Some(service)).await {
             // The user stopped it: what changed is there when it is started.
             return;
         }
         let (sink, mut events) = mpsc::unbounded_channel();
         let request = ServicesRequest { services: vec![service.clone()], ..ServicesRequest::default() };
-        let project = self.record.project.clone();
-        let failures = Arc::clone(&self.daemon).services(project, Action::Restart, request, sink).await;
+        let failures = Arc::clone(&self.daemon).services(self.project.clone(), Action::Restart, request, sink).await;
         while let Ok(event) = events.try_recv() {
             if let Event::Note { message } = event {
                 self.note(message);
@@ -219,8 +396,7 @@ impl Session {
 
     /// Reads the project's own files anew and applies the difference: see the module above for why
     /// by a process.
-    pub(super) async fn reload(&mut self, changed: &[PathBuf]) {
-        let Some(caller) = self.record.caller.clone() else { return };
+    async fn reload(&self, caller: &Caller, changed: &[PathBuf]) {
         let paths = self.daemon.parts.paths.clone();
         let output = match std::env::current_exe() {
             Ok(program) => {
@@ -276,16 +452,16 @@ impl Running {
 }
 
 impl Daemon {
-    /// Returns the containers of a service that run, or the one with this id.
-    async fn running(&self, project: &ProjectName, service: &ServiceName, only: Option<&ContainerId>) -> Vec<Running> {
-        let (project, service, only) = (project.clone(), service.clone(), only.cloned());
+    /// Returns those containers of a service that run.
+    async fn running(&self, project: &ProjectName, service: &ServiceName, only: &Containers) -> Vec<Running> {
+        let (project, service, only) = (project.clone(), service.clone(), only.clone());
         self.read(move |state| {
             let entries = state.containers.values().filter(|entry| {
                 let label = |key| label_of(&entry.spec, key);
                 label(labels::PROJECT) == project.as_str()
                     && label(labels::SERVICE) == service.as_str()
                     && label(labels::ONE_OFF) != "True"
-                    && only.as_ref().is_none_or(|id| *id == entry.spec.id)
+                    && only.has(&entry.spec.id)
             });
             entries
                 .filter_map(|entry| {
@@ -319,14 +495,46 @@ fn probe(hook: &Hook) -> Probe {
         user: hook.user.clone(),
         cwd: hook.working_dir.clone(),
         privileged: hook.privileged,
-        timeout_ms: 0,
+        timeout_ms: u64::try_from(LONGEST.as_millis()).unwrap_or(u64::MAX),
         max_output: OUTPUT,
     }
+}
+
+/// Returns why a command failed, and what it printed; `None` when it did not.
+fn said(output: &ExecOutput) -> Option<String> {
+    let why = match output {
+        ExecOutput { timed_out: true, .. } => {
+            format!("did not end within {} minutes and was killed", LONGEST.as_secs() / 60)
+        }
+        ExecOutput { exit_code: 0, .. } => return None,
+        ExecOutput { exit_code, .. } => format!("ended with status {exit_code}"),
+    };
+    let said = output.output.trim_end();
+    Some(if said.is_empty() { why } else { format!("{why}:\n{said}") })
 }
 
 fn lines(failure: &Failure) -> String {
     match &failure.hint {
         Some(hint) => format!("{failure}\n{hint}"),
         None => failure.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_hangs_is_killed_and_told_of() {
+        let hook = Hook { command: vec!["make".to_owned()], ..Hook::default() };
+        assert_eq!(probe(&hook).timeout_ms, 600_000);
+        let check = |exit_code, timed_out, output: &str, expected: Option<&str>| {
+            let output = ExecOutput { exit_code, output: output.to_owned(), timed_out };
+            assert_eq!(said(&output).as_deref(), expected);
+        };
+        check(0, false, "made\n", None);
+        check(2, false, "", Some("ended with status 2"));
+        check(2, false, "no rule\n", Some("ended with status 2:\nno rule"));
+        check(137, true, "making\n", Some("did not end within 10 minutes and was killed:\nmaking"));
     }
 }

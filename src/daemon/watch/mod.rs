@@ -14,6 +14,7 @@ mod record;
 mod session;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -36,7 +37,7 @@ pub(super) struct Watchers(Mutex<HashMap<ProjectName, Handle>>);
 #[derive(Clone)]
 struct Handle {
     orders: mpsc::UnboundedSender<Order>,
-    /// Commands in containers are not waited for any more.
+    /// Copies and commands in containers are not waited for any more.
     ending: Arc<watch::Sender<bool>>,
     /// No client has to be there.
     detached: bool,
@@ -52,6 +53,12 @@ enum Order {
     End(oneshot::Sender<()>),
 }
 
+/// A session that begins: its handle, and what it tells when it has made its first copies.
+struct Begun {
+    handle: Handle,
+    copied: oneshot::Receiver<Result<(), Vec<Failure>>>,
+}
+
 impl Watchers {
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ProjectName, Handle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -60,6 +67,17 @@ impl Watchers {
     /// Tells the session of a project something; returns whether there is one.
     fn tell(&self, project: &ProjectName, order: Order) -> bool {
         self.sessions().get(project).is_some_and(|session| session.orders.send(order).is_ok())
+    }
+}
+
+impl Handle {
+    /// Ends the session; returns when it has.
+    async fn end(&self) {
+        let (ended, end) = oneshot::channel();
+        self.ending.send_replace(true);
+        if self.orders.send(Order::End(ended)).is_ok() {
+            let _ = end.await; // one that ended by itself answers nobody
+        }
     }
 }
 
@@ -73,82 +91,107 @@ impl Daemon {
             detached: request.detach,
             caller: request.caller,
         };
-        let before = self.watchers.sessions().get(&name).map(|session| session.detached);
-        match before {
-            Some(false) => {
-                return vec![Failure {
-                    hint: Some("end the other command first: a project is watched once".to_owned()),
-                    ..failure("watch", format!("another command watches project \"{name}\" already"))
-                }];
+        let project = Arc::new(request.project);
+        let begun = loop {
+            match self.begin_watch(record.clone(), Arc::clone(&project), request.resume, Some(sink.clone())) {
+                Ok(begun) => break begun,
+                // Whoever asks last says how.
+                Err(other) if other.detached => other.end().await,
+                Err(_) => {
+                    return vec![Failure {
+                        hint: Some("end the other command first: a project is watched once".to_owned()),
+                        ..failure("watch", format!("another command watches project \"{name}\" already"))
+                    }];
+                }
             }
-            // Whoever asks last says how.
-            Some(true) => self.end_watch(&name).await,
-            None => {}
+        };
+        tokio::select! {
+            copied = begun.copied => match copied {
+                Ok(Ok(())) if request.detach => return Vec::new(),
+                Ok(Err(failures)) => return failures,
+                // Or it was ended meanwhile, as is seen below.
+                Ok(Ok(())) | Err(_) => {}
+            },
+            // Who goes before it has begun does not want it.
+            () = sink.closed() => {}
         }
-        let started = self.begin_watch(record, &request.project, request.resume, Some(sink.clone())).await;
-        if let Err(failures) = started {
-            record::remove(&self.parts.paths, &name);
-            return failures;
-        }
-        if request.detach {
-            return Vec::new();
-        }
-        let session = self.watchers.sessions().get(&name).map(|session| session.orders.clone());
-        if let Some(session) = session {
-            tokio::select! {
-                // Both arms wait for a level.
-                () = sink.closed() => self.end_watch(&name).await,
-                () = session.closed() => {}
-            }
+        tokio::select! {
+            // Both arms wait for a level.
+            () = sink.closed() => begun.handle.end().await,
+            () = begun.handle.orders.closed() => {}
         }
         Vec::new()
     }
 
-    /// Starts a session; returns when nothing that changes from now on is missed.
-    async fn begin_watch(
+    /// Begins a session, which tells when its first copies are there: nothing that changes from then on
+    /// is missed. Returns the one that there is already.
+    fn begin_watch(
         self: &Arc<Self>,
         record: Record,
-        project: &Project,
+        project: Arc<Project>,
         resume: bool,
         sink: Option<Sink>,
-    ) -> Result<(), Vec<Failure>> {
+    ) -> Result<Begun, Handle> {
         let name = record.project.clone();
-        let detached = record.detached;
         let (orders, received) = mpsc::unbounded_channel();
         let (ending, ends) = watch::channel(false);
-        let mut session = Session::begin(Arc::clone(self), record, project, resume, sink, ends)?;
-        self.watchers.sessions().insert(name.clone(), Handle { orders, ending: Arc::new(ending), detached });
-        // Whoever asks waits until the first copies are there; a new daemon has other things to do.
-        if session.is_attended() {
-            session.catch_up().await;
+        let handle = Handle { orders, ending: Arc::new(ending), detached: record.detached };
+        match self.watchers.sessions().entry(name.clone()) {
+            Entry::Occupied(other) => return Err(other.get().clone()),
+            Entry::Vacant(place) => drop(place.insert(handle.clone())),
         }
         let daemon = Arc::clone(self);
+        // From here on its place is kept, and with it the daemon.
+        let reason = self.presence.hold();
+        let (tell, copied) = oneshot::channel();
+        let mut tell = Some(tell);
         tokio::spawn(async move {
-            session.catch_up().await;
-            let ended = session.run(received).await;
-            // A session that took its place is not this one.
-            let mut sessions = daemon.watchers.sessions();
-            if sessions.get(&name).is_some_and(|handle| handle.orders.is_closed()) {
-                sessions.remove(&name);
+            let attended = sink.is_some();
+            let begin = || Session::begin(Arc::clone(&daemon), record, &project, resume, sink, ends);
+            let session = tokio::task::block_in_place(begin);
+            drop((project, reason));
+            let (ended, failed) = match session {
+                Ok(session) => {
+                    let ended = session.run(received, &mut tell).await;
+                    record::remove(&daemon.parts.paths, &name);
+                    (ended, None)
+                }
+                Err(failures) => {
+                    for failure in &failures {
+                        tracing::warn!(project = %name, %failure, "the project is not watched");
+                    }
+                    // Else a later daemon tries again.
+                    if attended {
+                        record::remove(&daemon.parts.paths, &name);
+                    }
+                    (None, Some(failures))
+                }
+            };
+            // Only now another can take its place. Whoever asked may have gone.
+            daemon.watchers.sessions().remove(&name);
+            if let (Some(failures), Some(tell)) = (failed, tell) {
+                let _ = tell.send(Err(failures));
             }
-            drop(sessions);
             if let Some(ended) = ended {
                 let _ = ended.send(());
             }
         });
-        Ok(())
+        Ok(Begun { handle, copied })
     }
 
     /// Ends the watching of a project; a new daemon does not go on with it.
     pub(super) async fn end_watch(&self, name: &ProjectName) {
-        let (ended, end) = oneshot::channel();
-        if let Some(session) = self.watchers.sessions().get(name) {
-            session.ending.send_replace(true);
+        let session = {
+            let sessions = self.watchers.sessions();
+            let session = sessions.get(name).cloned();
+            if session.is_none() {
+                record::remove(&self.parts.paths, name);
+            }
+            session
+        };
+        if let Some(session) = session {
+            session.end().await;
         }
-        if self.watchers.tell(name, Order::End(ended)) {
-            let _ = end.await;
-        }
-        record::remove(&self.parts.paths, name);
     }
 
     /// A project was brought up: what is watched follows its definition.
@@ -162,8 +205,9 @@ impl Daemon {
         self.watchers.tell(&name, Order::Rewatch(Box::new(request)))
     }
 
-    /// Goes on with what an earlier daemon watched for nobody in particular.
-    pub(super) async fn resume_watches(self: &Arc<Self>) {
+    /// Goes on with what an earlier daemon watched for nobody in particular. Returns at once: what changed
+    /// meanwhile is looked for by the sessions.
+    pub(super) fn resume_watches(self: &Arc<Self>) {
         for record in record::read_all(&self.parts.paths) {
             let name = record.project.clone();
             // A client that is still there asks again.
@@ -174,11 +218,8 @@ impl Daemon {
                 record::remove(&self.parts.paths, &name);
                 continue;
             };
-            if let Err(failures) = self.begin_watch(record, &project, true, None).await {
-                for failure in failures {
-                    tracing::warn!(project = %name, %failure, "the project is not watched any more");
-                }
-            }
+            // Nobody else watches yet.
+            let _ = self.begin_watch(record, Arc::new(project), true, None);
         }
     }
 }

@@ -4,7 +4,6 @@
 //! the whole tree when watching begins, and what changed since. So a file that changes while no
 //! daemon runs is found by comparing.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,6 +15,7 @@ use crate::api::Caller;
 use crate::ids::{ProjectName, ServiceName};
 use crate::paths::Paths;
 use crate::store::{self, Durability};
+use crate::watch::touched::Touched;
 use crate::watch::tree::{Stamp, Tree};
 
 /// Who is watched, and how.
@@ -68,6 +68,9 @@ pub(super) fn remove(paths: &Paths, project: &ProjectName) {
 #[derive(Debug)]
 pub(super) struct Journal {
     file: BufWriter<File>,
+    /// Lines that it began with.
+    began: usize,
+    lines: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,27 +86,30 @@ struct Line {
 
 impl Journal {
     /// Begins a journal with what is known now, in the place of an earlier one.
-    pub(super) fn begin(
-        paths: &Paths,
-        project: &ProjectName,
-        tree: &Tree,
-        touched: &BTreeSet<PathBuf>,
-    ) -> io::Result<Self> {
+    pub(super) fn begin(paths: &Paths, project: &ProjectName, tree: &Tree, touched: &Touched) -> io::Result<Self> {
         let path = path(paths, project, "files");
         let aside = path.with_extension("files.new");
         fs::create_dir_all(folder(paths))?;
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        let mut journal = Self { file: BufWriter::new(file) };
+        let mut journal = Self { file: BufWriter::new(file), began: 0, lines: 0 };
         for (path, stamp) in tree.iter() {
             journal.line(path, Some(*stamp), touched.contains(path))?;
         }
         // What is gone.
-        for path in touched.iter().filter(|path| tree.get(path).is_none()) {
+        for path in touched.iter_by_age().filter(|path| tree.get(path).is_none()) {
             journal.line(path, None, true)?;
         }
         journal.file.flush()?;
         fs::rename(aside, path)?;
+        journal.began = journal.lines;
         Ok(journal)
+    }
+
+    /// Tells whether most of its lines are of no use any more: it is begun anew then.
+    pub(super) fn is_long(&self) -> bool {
+        /// So many cost nobody anything.
+        const FEW: usize = 20_000;
+        self.lines > FEW + 2 * self.began
     }
 
     /// Adds what was acted on.
@@ -118,20 +124,21 @@ impl Journal {
             return Ok(());
         }
         serde_json::to_writer(&mut self.file, &Line { path: path.to_owned(), stamp, touched })?;
+        self.lines += 1;
         self.file.write_all(b"\n")
     }
 }
 
 /// Returns what an earlier daemon last acted on, and what changed since watching began; `None`
 /// where there is nothing. A line that was not written to its end is skipped.
-pub(super) fn read(paths: &Paths, project: &ProjectName) -> Option<(Tree, BTreeSet<PathBuf>)> {
+pub(super) fn read(paths: &Paths, project: &ProjectName) -> Option<(Tree, Touched)> {
     let file = File::open(path(paths, project, "files")).ok()?;
     let mut known = std::collections::BTreeMap::new();
-    let mut touched = BTreeSet::new();
-    for line in BufReader::new(file).lines().map_while(Result::ok) {
-        let Ok(line) = serde_json::from_str::<Line>(&line) else { continue };
+    let mut touched = Touched::default();
+    for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+        let Ok(line) = serde_json::from_slice::<Line>(&line) else { continue };
         if line.touched {
-            touched.insert(line.path.clone());
+            touched.note(&line.path, line.stamp.is_some());
         }
         match line.stamp {
             Some(stamp) => drop(known.insert(line.path, stamp)),
@@ -164,17 +171,24 @@ mod tests {
             |size| Stamp { kind: Kind::File, mode: 0o644, size, inode: 1, modified_ns: 2, changed_ns: 3, fresh: false };
         let path = |name: &str| PathBuf::from("/s").join(name);
         let mut tree: Tree = [(path("a"), stamp(1)), (path("b"), stamp(1))].into_iter().collect();
-        let mut touched = BTreeSet::from([path("gone")]);
+        let mut touched = Touched::default();
+        touched.note(&path("gone"), false);
         let mut journal = Journal::begin(&paths, &project, &tree, &touched).unwrap();
         let changed = tree.update(Path::new("/s"), vec![(path("b"), stamp(2)), (path("c"), stamp(3))]);
         journal.add(&tree, &changed).unwrap();
-        touched.extend(changed);
+        changed.iter().for_each(|path| touched.note(path, tree.get(path).is_some()));
         fs::OpenOptions::new()
             .append(true)
             .open(folder.path().join("watch/demo.files"))
-            .and_then(|mut file| file.write_all(b"{\"path\":\"/s/x\",\"sta"))
+            .and_then(|mut file| file.write_all(b"\xff\xfe\n{\"path\":\"/s/x\",\"sta"))
             .unwrap();
-        assert_eq!(read(&paths, &project), Some((tree, touched)));
+        assert_eq!(read(&paths, &project), Some((tree.clone(), touched)));
+
+        assert!(!journal.is_long());
+        for _ in 0..10_000 {
+            journal.add(&tree, &[path("a"), path("b"), path("c")]).unwrap();
+        }
+        assert!(journal.is_long());
 
         let record = Record { project: project.clone(), services: vec!["web".into()], detached: true, caller: None };
         record.write(&paths).unwrap();

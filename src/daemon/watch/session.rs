@@ -1,59 +1,70 @@
 //! One watched project: what the kernel tells becomes batches, batches become reactions.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use super::Order;
+use super::act::{Done, Hands};
 use super::record::{self, Journal, Record};
 use crate::compose::model::Project;
+use crate::daemon::Daemon;
 use crate::daemon::http::Sink;
 use crate::daemon::operations::failure;
 use crate::daemon::presence::Reason;
-use crate::daemon::{Daemon, now_ns};
 use crate::event::{Action, Event, Failure, Watched};
 use crate::ids::ServiceName;
 use crate::watch::debounce::{Debounce, Dirty};
-use crate::watch::disk::{self, Disk, Told, Watches};
+use crate::watch::disk::{self, Disk, News, Told, Watches};
 use crate::watch::guard::{Guard, ROUNDS};
+use crate::watch::lanes::{Containers, Lanes};
 use crate::watch::rules::{Host as _, Rules};
+use crate::watch::touched::Touched;
 use crate::watch::tree::{Kind, Stamp, Tree};
 
 /// In the place of a rule's number: the project's own files.
-const SOURCES: usize = usize::MAX;
+pub(super) const SOURCES: usize = usize::MAX;
 
 /// With more paths than these, the memory that looking at them took is given back.
 const MANY: usize = 10_000;
 
 /// A project that is watched.
 pub(super) struct Session {
-    pub(super) daemon: Arc<Daemon>,
+    pub(super) hands: Hands,
     pub(super) record: Record,
     pub(super) rules: Rules,
+    /// How often the rules were others: what is done by rules of another number of it is not theirs.
+    pub(super) generation: u64,
     /// The files as they were last acted on.
     pub(super) tree: Tree,
     /// Paths that changed since watching began: what a new container lacks.
-    pub(super) touched: BTreeSet<PathBuf>,
+    pub(super) touched: Touched,
     pub(super) guard: Guard,
+    /// What is done, and what is done next.
+    pub(super) lanes: Lanes,
+    pub(super) work: JoinSet<Done>,
+    /// Held by whoever changes the files of a service's containers, or the containers.
+    pub(super) files: HashMap<ServiceName, Arc<tokio::sync::Mutex<()>>>,
+    /// The project is read anew now; what changed meanwhile has that done once more.
+    pub(super) reloads: bool,
+    pub(super) reread: BTreeSet<PathBuf>,
     /// The project's own files as they were when they were last read.
     sources: BTreeMap<PathBuf, Option<Stamp>>,
     journal: Journal,
     watches: Watches,
-    told: mpsc::UnboundedReceiver<Told>,
+    news: News,
     events: mpsc::Receiver<Event>,
     debounce: Debounce,
     began: Instant,
-    sink: Option<Sink>,
-    /// True when watching is to end.
-    pub(super) ends: watch::Receiver<bool>,
     /// Keeps the daemon while there is somebody to act on.
     reason: Option<Reason>,
-    /// What differs since before this session began; `None` once it was acted on.
-    missed: Option<Vec<PathBuf>>,
+    /// What differs since before this session began.
+    missed: Vec<PathBuf>,
     /// When everything is compared again because looking failed, and after which pause.
     again: Option<(Instant, Duration)>,
     /// Services whose files changed while no container of theirs ran.
@@ -94,7 +105,7 @@ impl Session {
     ) -> Result<Self, Vec<Failure>> {
         let rules = rules(project, &record.services)?;
         let failed = |error: io::Error| vec![failure("watch files", error.to_string())];
-        let (watches, told) = Watches::new().map_err(failed)?;
+        let (watches, news) = Watches::new().map_err(failed)?;
         let paths = daemon.parts.paths.clone();
         let (tree, touched) = resume.then(|| record::read(&paths, &record.project)).flatten().unwrap_or_default();
         let known = !tree.is_empty();
@@ -102,26 +113,30 @@ impl Session {
             journal: Journal::begin(&paths, &record.project, &tree, &touched).map_err(failed)?,
             events: daemon.subscribe(Some(record.project.clone())),
             reason: Some(daemon.presence.hold()),
-            daemon,
+            hands: Hands { daemon, project: record.project.clone(), sink, ends },
             sources: BTreeMap::new(),
             record,
             rules,
+            generation: 0,
             tree,
             touched,
             guard: Guard::default(),
+            lanes: Lanes::default(),
+            work: JoinSet::new(),
+            files: HashMap::new(),
+            reloads: false,
+            reread: BTreeSet::new(),
             watches,
-            told,
+            news,
             debounce: Debounce::default(),
             began: Instant::now(),
-            sink,
-            ends,
-            missed: Some(Vec::new()),
+            missed: Vec::new(),
             again: None,
             behind: HashSet::new(),
         };
-        let changed = tokio::task::block_in_place(|| all(session.look_at_all())).map_err(failed)?;
+        let changed = all(session.look_at_all()).map_err(failed)?;
         if known {
-            session.missed = Some(changed);
+            session.missed = changed;
         }
         session.watch_sources().map_err(failed)?;
         session.journal =
@@ -131,59 +146,63 @@ impl Session {
         Ok(session)
     }
 
-    /// Tells whether a client waits for what it does.
-    pub(super) fn is_attended(&self) -> bool {
-        self.sink.is_some()
-    }
-
-    /// Does what is due when watching begins: first copies, and what changed while nobody looked.
-    pub(super) async fn catch_up(&mut self) {
-        let Some(missed) = self.missed.take() else { return };
-        self.act(missed).await;
+    /// Has done what is due when watching begins: first copies, and what changed while nobody looked.
+    fn catch_up(&mut self) {
+        let missed = std::mem::take(&mut self.missed);
+        self.act(missed);
         for service in self.services() {
-            self.complete(&service, None).await;
+            self.lanes.complete(service, Containers::All);
         }
+        self.proceed();
     }
 
-    /// Runs until it is told to end; returns whom to tell that it has.
-    pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Option<oneshot::Sender<()>> {
+    /// Runs until it is told to end; returns whom to tell that it has. `copied` is told when the first
+    /// copies are there.
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        copied: &mut Option<oneshot::Sender<Result<(), Vec<Failure>>>>,
+    ) -> Option<oneshot::Sender<()>> {
+        self.catch_up();
         loop {
+            if self.lanes.all_copied()
+                && let Some(copied) = copied.take()
+            {
+                let _ = copied.send(Ok(())); // nobody waits any more
+            }
             let due = self.debounce.due().map(|due| self.began + due);
             let again = self.again.map(|(at, _)| at);
-            let compare = async {
-                match again {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let quiet = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let news = self.news.clone();
             tokio::select! {
-                // All arms are cancel-safe: receives, and a deadline that is computed anew.
+                // All arms are cancel-safe: receives, and deadlines that are computed anew.
                 order = orders.recv() => match order {
-                    Some(Order::Project(project)) => self.follow(&project, None).await,
-                    Some(Order::Rewatch(request)) => self.follow(&request.project, Some((request.sources, request.read_ns))).await,
-                    Some(Order::End(ended)) => return Some(ended),
+                    Some(Order::Project(project)) => self.follow(&project, None),
+                    Some(Order::Rewatch(request)) => self.follow(&request.project, Some((request.sources, request.read_ns))),
+                    Some(Order::End(ended)) => {
+                        self.end().await;
+                        return Some(ended);
+                    }
                     None => return None,
                 },
-                Some(told) = self.told.recv() => self.take(told),
+                told = news.next() => self.take(told),
                 event = self.events.recv() => self.container(event).await,
-                () = compare => self.batch(Dirty { everything: true, ..Dirty::default() }).await,
-                () = quiet => {
+                Some(done) = self.work.join_next() => self.done(done),
+                () = at(again) => self.batch(&Dirty { everything: true, ..Dirty::default() }),
+                () = at(due) => {
                     // What the kernel has told by now belongs to the batch.
-                    while let Ok(told) = self.told.try_recv() {
-                        self.take(told);
-                    }
+                    self.take(news.take());
                     if let Some(dirty) = self.debounce.take(self.now()) {
-                        self.batch(dirty).await;
+                        self.batch(&dirty);
                     }
                 }
             }
         }
+    }
+
+    /// Lets what is being done come to an end: copies stop after a file, commands are not waited for, a restart is not
+    /// left half-way.
+    async fn end(&mut self) {
+        while self.work.join_next().await.is_some() {}
     }
 
     /// Time since watching began.
@@ -191,49 +210,13 @@ impl Session {
         self.began.elapsed()
     }
 
-    /// Tells what was done.
-    pub(super) fn say(&self, service: &str, done: Watched, paths: &[PathBuf], failures: Vec<String>) {
-        /// A line names so many files.
-        const NAMED: usize = 5;
-        let names = paths.iter().take(NAMED).map(|path| path.display().to_string()).collect();
-        self.tell(service, done, names, paths.len(), failures);
-    }
-
-    fn tell(&self, service: &str, done: Watched, names: Vec<String>, count: usize, failures: Vec<String>) {
-        let project = &self.record.project;
-        if failures.is_empty() {
-            tracing::info!(%project, service, ?done, count, ?names, "watch");
-        } else {
-            tracing::warn!(%project, service, ?done, count, ?names, ?failures, "watch");
-        }
-        if let Some(sink) = &self.sink {
-            let _ = sink.send(Event::Watch {
-                time_ns: now_ns(),
-                project: project.clone(),
-                service: service.to_owned(),
-                done,
-                paths: names,
-                count: count as u64,
-                failures,
-            });
-        }
-    }
-
-    /// Passes a sentence on.
-    pub(super) fn note(&self, message: String) {
-        tracing::info!(project = %self.record.project, message, "watch");
-        if let Some(sink) = &self.sink {
-            let _ = sink.send(Event::Note { message });
-        }
-    }
-
     fn say_ready(&self) {
         for note in &self.rules.notes {
-            self.note(note.clone());
+            self.hands.note(note.clone());
         }
         let services = self.services().iter().map(ToString::to_string).collect();
         let files = self.tree.iter().filter(|(_, stamp)| stamp.kind != Kind::Folder).count();
-        self.tell("", Watched::Ready { services }, Vec::new(), files, Vec::new());
+        self.hands.tell("", Watched::Ready { services }, Vec::new(), files, Vec::new());
     }
 
     /// Services that have rules.
@@ -244,14 +227,16 @@ impl Session {
     /// Takes what the kernel told.
     fn take(&mut self, told: Told) {
         let now = self.now();
-        match told {
-            Told::Changed(path) => {
-                if self.concerns(&path) {
-                    self.debounce.changed(path, now);
-                }
+        if told.lost {
+            self.debounce.lost(now);
+        }
+        for path in told.changed {
+            if self.concerns(&path) {
+                self.debounce.changed(path, now);
             }
-            Told::Lost => self.debounce.lost(now),
-            Told::Failed(why) => self.say("", Watched::Lost, &[], vec![why]),
+        }
+        if let Some(why) = told.failed {
+            self.hands.say("", Watched::Lost, &[], vec![why]);
         }
     }
 
@@ -263,34 +248,38 @@ impl Session {
             || self.sources.keys().any(|source| source.starts_with(path))
     }
 
-    /// Looks where something happened, and acts on what differs.
-    async fn batch(&mut self, dirty: Dirty) {
+    /// Looks where something happened, and has done what follows from what differs.
+    fn batch(&mut self, dirty: &Dirty) {
         let (changed, errors) = tokio::task::block_in_place(|| {
             if dirty.everything { self.look_at_all() } else { each(&dirty.paths, |path| self.look_at(path)) }
         });
-        self.act(changed).await;
+        self.act(changed);
         self.again_later(dirty.everything, &errors);
-        let mut reread: BTreeSet<PathBuf> =
+        let reread: Vec<PathBuf> =
             self.sources.iter().filter(|(path, stamp)| disk::stamp(path) != **stamp).map(|(p, _)| p.clone()).collect();
         if !reread.is_empty() {
             for path in &reread {
                 self.sources.insert(path.clone(), disk::stamp(path));
             }
-            if let Err(error) = self.watch_parents(&reread.iter().cloned().collect::<Vec<_>>()) {
-                self.say("", Watched::Lost, &[], vec![error.to_string()]);
+            if let Err(error) = self.watch_parents(&reread) {
+                self.hands.say("", Watched::Lost, &[], vec![error.to_string()]);
             }
-            self.guard.heard(&reread.iter().cloned().collect::<Vec<_>>(), self.now());
-            let own = self.guard.suspects(SOURCES, &reread, self.now());
-            if !own.is_empty() {
-                let why = format!("changed {ROUNDS} times right after it was applied: a service writes it itself");
-                self.say("", Watched::Loop, &own, vec![why]);
-            }
-            reread.retain(|path| !self.guard.muted().contains(&(SOURCES, path.clone())));
-            if !reread.is_empty() {
-                self.reload(&reread.iter().cloned().collect::<Vec<_>>()).await;
-                self.guard.acted(SOURCES, &reread, self.now());
-            }
+            self.guard.heard(&reread, self.now());
+            self.reread.extend(reread);
         }
+        self.proceed();
+    }
+
+    /// Takes the project's own files that changed, without those that a service changes itself.
+    pub(super) fn take_reread(&mut self) -> BTreeSet<PathBuf> {
+        let mut reread = std::mem::take(&mut self.reread);
+        let own = self.guard.suspects(SOURCES, &reread, self.now());
+        if !own.is_empty() {
+            let why = format!("changed {ROUNDS} times right after it was applied: a service writes it itself");
+            self.hands.say("", Watched::Loop, &own, vec![why]);
+        }
+        reread.retain(|path| !self.guard.muted().contains(&(SOURCES, path.clone())));
+        reread
     }
 
     /// Looks at everything that is watched.
@@ -365,37 +354,44 @@ impl Session {
     }
 
     /// Follows another definition of the project.
-    async fn follow(&mut self, project: &Project, sources: Option<(Vec<PathBuf>, i64)>) {
+    fn follow(&mut self, project: &Project, sources: Option<(Vec<PathBuf>, i64)>) {
         let rules = match rules(project, &self.record.services) {
             Ok(rules) => rules,
             Err(failures) => {
                 // The rules that can be carried out go on.
                 let failures = failures.iter().map(ToString::to_string).collect();
-                return self.say("", Watched::Reload, &[], failures);
+                return self.hands.say("", Watched::Reload, &[], failures);
             }
         };
         let before = std::mem::replace(&mut self.rules, rules);
+        let texts = |rules: &Rules| rules.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (now, old) = (texts(&self.rules), texts(&before));
+        let differs = now != old;
+        if differs {
+            self.generation += 1;
+            self.lanes.renumber(|rule| now.iter().position(|text| *text == old[rule]));
+        }
         let (changed, errors) = tokio::task::block_in_place(|| self.look_at_all());
         if let Err(error) = self.remember(sources) {
-            self.say("", Watched::Lost, &[], vec![error.to_string()]);
+            self.hands.say("", Watched::Lost, &[], vec![error.to_string()]);
         }
         // What only came into view has not changed.
-        self.act(changed.into_iter().filter(|path| before.wants(path)).collect()).await;
+        self.act(changed.into_iter().filter(|path| before.wants(path)).collect());
         self.again_later(true, &errors);
-        let texts = |rules: &Rules| rules.rules.iter().map(ToString::to_string).collect::<Vec<_>>();
-        if texts(&self.rules) != texts(&before) {
+        if differs {
             // Containers are new to these rules.
             self.guard = Guard::default();
             self.say_ready();
             for service in self.services() {
-                self.complete(&service, None).await;
+                self.lanes.complete(service, Containers::All);
             }
         }
+        self.proceed();
     }
 
     /// Writes down what is watched now, for a later daemon, and which files the project is made of.
     fn remember(&mut self, sources: Option<(Vec<PathBuf>, i64)>) -> io::Result<()> {
-        let paths = &self.daemon.parts.paths;
+        let paths = &self.hands.daemon.parts.paths;
         self.journal = Journal::begin(paths, &self.record.project, &self.tree, &self.touched)?;
         if let (Some((sources, read_ns)), Some(caller)) = (sources, &mut self.record.caller) {
             (caller.sources, caller.read_ns) = (sources, read_ns);
@@ -415,7 +411,7 @@ impl Session {
             if everything || self.again.is_none() {
                 self.again = Some((Instant::now() + pause, pause));
             }
-            self.say("", Watched::Lost, &[], errors.iter().map(ToString::to_string).collect());
+            self.hands.say("", Watched::Lost, &[], errors.iter().map(ToString::to_string).collect());
         } else if everything {
             self.again = None;
         }
@@ -423,8 +419,17 @@ impl Session {
 
     /// Remembers what was acted on.
     pub(super) fn keep(&mut self, changed: &[PathBuf]) {
-        self.touched.extend(changed.iter().cloned());
-        if let Err(error) = self.journal.add(&self.tree, changed) {
+        for path in changed {
+            self.touched.note(path, self.tree.get(path).is_some());
+        }
+        let kept = self.journal.add(&self.tree, changed).and_then(|()| {
+            if self.journal.is_long() {
+                let paths = &self.hands.daemon.parts.paths;
+                self.journal = Journal::begin(paths, &self.record.project, &self.tree, &self.touched)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = kept {
             tracing::warn!(%error, "what was copied is not known to a later daemon");
         }
     }
@@ -433,11 +438,11 @@ impl Session {
     async fn container(&mut self, event: Option<Event>) {
         let Some(event) = event else {
             // It was let go for not reading: whatever started meanwhile may lack something.
-            self.events = self.daemon.subscribe(Some(self.record.project.clone()));
+            self.events = self.hands.daemon.subscribe(Some(self.record.project.clone()));
             for service in self.services() {
-                self.complete(&service, None).await;
+                self.lanes.complete(service, Containers::All);
             }
-            return;
+            return self.proceed();
         };
         let Event::Container { service, id, action, .. } = event else { return };
         if matches!(action, Action::Destroy) {
@@ -445,17 +450,28 @@ impl Session {
         }
         match action {
             Action::Start => {
-                self.reason.get_or_insert_with(|| self.daemon.presence.hold());
-                self.complete(&ServiceName::new(service), Some(&id)).await;
+                self.reason.get_or_insert_with(|| self.hands.daemon.presence.hold());
+                let service = ServiceName::new(service);
+                if self.services().contains(&service) {
+                    self.lanes.complete(service, Containers::Some(BTreeSet::from([id])));
+                    self.proceed();
+                }
             }
             Action::Stop | Action::Destroy | Action::Die { .. }
-                if !self.daemon.is_wanted(&self.record.project, None).await =>
+                if !self.hands.daemon.is_wanted(&self.record.project, None).await =>
             {
                 // Stopped by the user: the daemon may leave, the next one goes on.
                 self.reason = None;
             }
             _ => {}
         }
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 
