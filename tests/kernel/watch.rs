@@ -318,7 +318,7 @@ fn first_copies_that_nobody_wants_any_more_hold_nobody_up() {
     let world = bare("action: sync, initial_sync: true");
     let big = world.folder().join("src/big");
     fs::create_dir(&big).unwrap();
-    (0..3_000).for_each(|n| fs::write(big.join(n.to_string()), "x").unwrap());
+    (0..800).for_each(|n| fs::write(big.join(n.to_string()), "x").unwrap());
     world.up();
     let watch = world.start(&["watch", "--no-up"]);
     eventually("copying has begun", SOON, || fs::read_dir(inside(&world, "web", "/app/big")).ok().map(drop));
