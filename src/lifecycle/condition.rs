@@ -16,7 +16,10 @@ pub enum Phase {
         ready: bool,
     },
     /// It ended and is started again.
-    Restarting,
+    Restarting {
+        /// It has ended so often that the pauses between its starts have grown to the longest one.
+        looping: bool,
+    },
     /// It ended for good.
     Exited {
         /// Exit status.
@@ -70,7 +73,10 @@ fn one(service: &ServiceName, goal: Goal, name: &str, phase: Phase) -> Verdict {
         (Goal::Completed, Phase::Exited { code }) => {
             Verdict::Failed(format!("service {:?} didn't complete successfully: exit {code}", service.as_str()))
         }
-        (_, Phase::Running { .. } | Phase::Restarting) => Verdict::Pending,
+        // Whoever depends on it waits on, as with Compose: its next start may be the one that works. Who waits to be
+        // told whether all is ready has seen enough.
+        (Goal::Ready, Phase::Restarting { looping: true }) => failed("keeps ending: restarted for a minute in vain"),
+        (_, Phase::Running { .. } | Phase::Restarting { .. }) => Verdict::Pending,
     }
 }
 
@@ -100,7 +106,7 @@ mod tests {
         check(C, &[Phase::Running { health: None, ready: false }, running(Health::Unhealthy)], "met");
         check(C, &[Phase::Running { health: None, ready: false }, Phase::Pending], "pending");
         check(C, &[Phase::Exited { code: 0 }], "met");
-        check(C, &[Phase::Restarting], "pending");
+        check(C, &[Phase::Restarting { looping: true }], "pending");
         check(C, &[Phase::Exited { code: 3 }], "dependency failed to start: container app-db-1 exited (3)");
     }
 
@@ -109,7 +115,7 @@ mod tests {
         use Goal::Healthy as C;
         check(C, &[running(Health::Healthy), running(Health::Starting)], "pending");
         check(C, &[running(Health::Healthy), running(Health::Healthy)], "met");
-        check(C, &[Phase::Restarting], "pending");
+        check(C, &[Phase::Restarting { looping: true }], "pending");
         check(
             C,
             &[Phase::Pending, running(Health::Unhealthy)],
@@ -130,7 +136,7 @@ mod tests {
         use Goal::Completed as C;
         check(C, &[Phase::Running { health: None, ready: false }, Phase::Exited { code: 0 }], "pending");
         check(C, &[Phase::Exited { code: 0 }], "met");
-        check(C, &[Phase::Restarting], "pending");
+        check(C, &[Phase::Restarting { looping: true }], "pending");
         check(C, &[Phase::Exited { code: 2 }], "service \"db\" didn't complete successfully: exit 2");
     }
 
@@ -144,7 +150,12 @@ mod tests {
         check(C, &[Phase::Exited { code: 0 }, ready(true)], "met");
         check(C, &[Phase::Exited { code: 2 }], "dependency failed to start: container app-db-1 exited (2)");
         check(C, &[running(Health::Unhealthy)], "dependency failed to start: container app-db-1 is unhealthy");
-        check(C, &[Phase::Restarting], "pending");
+        check(C, &[Phase::Restarting { looping: false }], "pending");
+        check(
+            C,
+            &[Phase::Restarting { looping: true }],
+            "dependency failed to start: container app-db-1 keeps ending: restarted for a minute in vain",
+        );
         check(C, &[Phase::Pending], "pending");
     }
 }

@@ -12,7 +12,7 @@ pub fn held_by(condition: Condition, phase: Phase, stopped_by_user: bool) -> Opt
         return None;
     }
     match (condition, phase) {
-        (_, Phase::Restarting) => Some("is being restarted".to_owned()),
+        (_, Phase::Restarting { .. }) => Some("is being restarted".to_owned()),
         (_, Phase::Exited { code }) if code != 0 => Some(format!("exited ({code})")),
         (Condition::ServiceHealthy, Phase::Running { health: Some(Health::Unhealthy), .. }) => {
             Some("is unhealthy".to_owned())
@@ -37,7 +37,7 @@ mod tests {
         };
         check(ServiceStarted, running(None), false, None);
         check(ServiceStarted, running(Some(Health::Unhealthy)), false, None);
-        check(ServiceStarted, Phase::Restarting, false, Some("is being restarted"));
+        check(ServiceStarted, Phase::Restarting { looping: false }, false, Some("is being restarted"));
         check(ServiceStarted, Phase::Exited { code: 1 }, false, Some("exited (1)"));
         check(ServiceStarted, Phase::Exited { code: 0 }, false, None);
         check(ServiceStarted, Phase::Exited { code: 143 }, true, None);

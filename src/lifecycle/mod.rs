@@ -345,7 +345,9 @@ impl Replica {
     pub fn phase(&self) -> Phase {
         match self.state {
             State::Created | State::Starting { again: false, .. } => Phase::Pending,
-            State::Starting { again: true, .. } | State::Waiting { .. } => Phase::Restarting,
+            State::Starting { again: true, .. } | State::Waiting { .. } => {
+                Phase::Restarting { looping: self.pause >= LONGEST_PAUSE }
+            }
             State::Running { .. } => Phase::Running { health: self.health(), ready: self.readiness().is_some() },
             State::Exited { code, .. } => Phase::Exited { code },
             State::Removed => Phase::Gone,

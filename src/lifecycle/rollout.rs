@@ -82,7 +82,7 @@ fn failure(seen: &Seen) -> Option<String> {
     let how = match seen.phase {
         Phase::Running { health: Some(Health::Unhealthy), .. } => "is unhealthy".to_owned(),
         Phase::Running { .. } if seen.restarts > 0 => "had to be started again".to_owned(),
-        Phase::Restarting => "ended and is started again".to_owned(),
+        Phase::Restarting { .. } => "ended and is started again".to_owned(),
         Phase::Exited { code } if code != 0 => format!("ended with status {code}"),
         Phase::Gone => "does not exist".to_owned(),
         Phase::Pending if seen.at_rest => "was not started".to_owned(),
@@ -153,7 +153,7 @@ mod tests {
         };
         let failed = |how: &str| Verdict::Failed(format!("web-2 {how}"));
         check(Phase::Exited { code: 1 }, 0, failed("ended with status 1"));
-        check(Phase::Restarting, 0, failed("ended and is started again"));
+        check(Phase::Restarting { looping: false }, 0, failed("ended and is started again"));
         check(Phase::Running { health: Some(Health::Unhealthy), ready: false }, 0, failed("is unhealthy"));
         check(Phase::Pending, 0, failed("was not started"));
         check(Phase::Gone, 0, failed("does not exist"));

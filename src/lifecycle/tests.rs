@@ -144,14 +144,17 @@ fn pauses_double_up_to_a_minute() {
     let mut sim = Sim::new(RestartPolicy::Always);
     sim.start();
     let mut pauses = Vec::new();
+    let mut looping = 0;
     for _ in 0..13 {
         sim.log.clear();
         sim.exit(0);
+        looping += u32::from(sim.replica.phase() == Phase::Restarting { looping: true });
         pauses.push(sim.log[0].rsplit(' ').next().unwrap().parse::<u64>().unwrap());
         sim.pass(60_000).feed(Input::Started);
     }
     assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000, 60000]);
     assert_eq!(sim.replica.restarts(), 13);
+    assert_eq!(looping, 4, "from the last but one pause on");
 }
 
 #[test]
