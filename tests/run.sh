@@ -40,7 +40,7 @@ fi
 
 if [ "$what" = bench ]; then
     say "Benchmark (builds in release mode first)"
-    exec timeout 3000 cargo bench --locked --bench config --bench plan --bench up --bench watch
+    exec timeout 3000 cargo bench --locked --bench config --bench plan --bench up --bench dependencies --bench watch
 fi
 
 before=$(mktemp) after=$(mktemp)

@@ -314,7 +314,8 @@ fn an_idle_engine_does_nothing() {
     let daemon = world.daemon();
     let ticks = || {
         let stat = fs::read_to_string(format!("/proc/{daemon}/stat")).unwrap();
-        let fields: Vec<u64> =
+        // One of them is -1 without a terminal.
+        let fields: Vec<i64> =
             stat.rsplit(')').next().unwrap().split(' ').filter_map(|field| field.parse().ok()).collect();
         // utime and stime, after the state letter.
         fields[10] + fields[11]
