@@ -11,7 +11,7 @@ use super::http::Sink;
 use super::operations::{failed, failure, refusals};
 use super::preflight::preflight;
 use super::provide::Fetched;
-use crate::api::{PlanAnswer, UpRequest};
+use crate::api::{PlanAnswer, ResolveRequest, UpRequest};
 use crate::compose::model::Project;
 use crate::event::Failure;
 use crate::host::HostError;
@@ -93,7 +93,11 @@ impl Daemon {
         let _turn = self.turn(&request.project.name, &sink).await;
         match self.intend(&request, Images::AtHand).await {
             Ok(Intent { plan, observed, pulls, .. }) if plan.errors.is_empty() => {
-                let errors = preflight(&plan, &observed, &pulls);
+                // Registries are asked, nothing is fetched.
+                let (notes, _) = mpsc::unbounded_channel();
+                let asked = ResolveRequest { references: pulls.clone() };
+                let mut errors = Arc::clone(&self).resolve(asked, notes).await;
+                errors.extend(preflight(&request.project, &plan, &observed, &pulls));
                 let review = errors.is_empty().then(|| review(&plan, &observed, &pulls));
                 PlanAnswer { review, errors }
             }

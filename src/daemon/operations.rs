@@ -61,7 +61,7 @@ impl Daemon {
         {
             return vec![failure];
         }
-        let failures = preflight(&plan, &observed, &[]);
+        let failures = preflight(&request.project, &plan, &observed, &[]);
         if !failures.is_empty() {
             return failures;
         }

@@ -12,7 +12,7 @@ use super::capability::CapabilitySet;
 use super::cgroup::Cgroup;
 use super::record::{self, ContainerRecord};
 use super::user::{self, UnknownUser, User};
-use super::{Engine, EngineError, now_ns};
+use super::{Engine, EngineError, now_ns, refused};
 use crate::ids::ContainerId;
 use crate::spec::{ContainerSpec, MountKind};
 
@@ -200,6 +200,7 @@ pub fn foresee(spec: &ContainerSpec) -> Vec<String> {
     if let Err(EngineError::Invalid { why, .. }) = check(spec) {
         problems.push(why);
     }
+    problems.extend(refused::by_this_host(spec));
     // A mount may bring the files along.
     let etc_is_the_images = spec.mounts.iter().all(|mount| !Path::new(&mount.target).starts_with("/etc"));
     if etc_is_the_images && let Err(unknown) = image_user(spec) {

@@ -24,6 +24,7 @@ mod init;
 pub mod logs;
 mod protocol;
 mod record;
+mod refused;
 pub mod remount;
 mod rootfs;
 mod seccomp;

@@ -10,13 +10,14 @@ use crate::support::world::free_port;
 use crate::support::{SOON, World, eventually};
 
 /// Debian's `docker-registry` on a port of its own, killed when dropped.
-struct Registry {
-    address: String,
+pub(crate) struct Registry {
+    pub(crate) address: String,
     _server: Running,
 }
 
 impl Registry {
-    fn start(world: &World) -> Self {
+    #[track_caller]
+    pub(crate) fn start(world: &World) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let storage = world.folder().join("registry");
         world.write(
@@ -33,7 +34,8 @@ impl Registry {
     }
 
     /// Pushes the busybox image, through skopeo and an image layout of its own.
-    fn push(&self, world: &World, name: &str) {
+    #[track_caller]
+    pub(crate) fn push(&self, world: &World, name: &str) {
         let layout = world.folder().join("layout");
         make_layout(&layout);
         let copied = run(

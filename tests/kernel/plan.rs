@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
+use crate::images::Registry;
 use crate::support::world::World;
 
 const ONE: &str =
@@ -44,15 +45,28 @@ fn the_status_tells_whether_there_is_something_to_do() {
 #[test]
 fn a_plan_changes_nothing() {
     let world = World::with(ONE);
-    world.up();
-    world.write("stack.yml", &TWO.replace("services: {", "services: {new: {image: no-such-image}, "));
+    // Until it is ready: that is kept, too.
+    world.up_wait();
+    let registry = Registry::start(&world);
+    registry.push(&world, "new:1");
+    let new = format!("services: {{new: {{image: '{}/new:1'}}, ", registry.address);
+    world.write("stack.yml", &TWO.replace("services: {", &new));
     let before = picture(&world);
     let plan = world.stack(&["plan", "--remove-orphans"]);
     assert_eq!(plan.code, Some(2), "{plan}");
-    assert!(plan.stdout.contains("no-such-image") && plan.stdout.contains("pull"), "{plan}");
+    assert!(plan.stdout.contains("/new:1") && plan.stdout.contains("pull"), "{plan}");
     world.stack(&["--dry-run", "up", "-d"]).ok();
     let after = picture(&world);
     assert_eq!(after.symmetric_difference(&before).collect::<Vec<_>>(), Vec::<&String>::new());
+
+    // What could not be fetched is known before anything is stopped.
+    world.write("stack.yml", &TWO.replace("services: {", &new.replace("/new:1", "/no-such:1")));
+    world.stack(&["plan"]).fails_naming(&["resolve", "/no-such:1"]);
+    drop(registry);
+    world.write("stack.yml", &TWO.replace("services: {", &new));
+    world.stack(&["plan"]).fails_naming(&["/new:1", "cannot be reached"]);
+    world.stack(&["up", "-d"]).fails_naming(&["cannot be reached"]);
+    assert_eq!(world.sh("app", "echo $A"), "1");
 }
 
 #[test]
@@ -117,11 +131,28 @@ services:
   port: {{image: busybox, command: sleep 1000, ports: ['{port}:80']}}
   bind: {{image: busybox, command: sleep 1000, volumes: [{{type: bind, source: ./missing, target: /m, bind: {{create_host_path: false}}}}]}}
   user: {{image: busybox, command: sleep 1000, user: nobody-knows}}
+  files: {{image: busybox, command: sleep 1000, ulimits: {{nofile: 99999999999}}}}
+  cpus: {{image: busybox, command: sleep 1000, cpuset: '9999'}}
+  kernel: {{image: busybox, command: sleep 1000, sysctls: {{net.core.no_such: '1'}}}}
+  granted: {{image: busybox, command: sleep 1000, secrets: [token], configs: [site]}}
+secrets: {{token: {{file: ./no-token}}}}
+configs: {{site: {{file: ./no-site}}}}
 "
         ),
     );
     let before = world.ids();
-    let words = [&*port.to_string(), &std::process::id().to_string(), "missing", "/m", "nobody-knows"];
+    let words = [
+        &*port.to_string(),
+        &std::process::id().to_string(),
+        "missing",
+        "/m",
+        "nobody-knows",
+        "fs.nr_open",
+        "no CPU 9999",
+        "net.core.no_such",
+        "no-token",
+        "no-site",
+    ];
     world.stack(&["plan"]).fails_naming(&words);
     world.stack(&["up", "-d"]).fails_naming(&words);
     assert_eq!((world.ids(), world.sh("app", "echo $A").as_str()), (before, "1"));
