@@ -44,6 +44,8 @@ pub(super) struct Entry {
     pub ending: Vec<Reply>,
     /// A shim on its way out.
     pub closing: Option<JoinHandle<()>>,
+    /// Reads what its last crash left.
+    pub autopsy: Option<JoinHandle<()>>,
     /// Looks for when its run is ready.
     pub prober: Option<Prober>,
     /// When its timer fires.
@@ -82,6 +84,7 @@ impl Entry {
             starting: Vec::new(),
             ending: Vec::new(),
             closing: None,
+            autopsy: None,
             prober: None,
             armed: None,
             launching: false,

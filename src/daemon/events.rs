@@ -151,7 +151,7 @@ mod tests {
 
         fn happens(&self, times: usize) {
             for _ in 0..times {
-                self.announcer.borrow_mut().announce(&fixture::container(), Action::Start);
+                self.announcer.borrow_mut().announce(&Arc::new(fixture::container()), Action::Start);
             }
         }
     }

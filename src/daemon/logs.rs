@@ -70,6 +70,14 @@ impl Daemon {
                         }
                     }
                 }
+                // So is a death that was told since this reader came.
+                while let Ok(event) = events.try_recv() {
+                    if let Some(card) = crash_of(&event, &request)
+                        && sink.send(card).await.is_err()
+                    {
+                        return;
+                    }
+                }
                 return;
             }
             tokio::select! {
@@ -129,8 +137,11 @@ impl Daemon {
     /// Tells whether nothing writes to these logs any more.
     async fn all_ended(&self, request: &LogsRequest) -> bool {
         let containers = self.summaries(Some(ProjectName::new(request.project.as_str()))).await;
+        // One whose death is not told yet may have something to say. Asked last: what was told by
+        // then has been received.
+        let untold = self.read(|state| state.untold()).await;
         let mut wanted = containers.into_iter().filter(|c| Writer::of(c.clone()).is_wanted(request));
-        wanted.all(|container| matches!(container.state.as_str(), "exited" | "dead"))
+        wanted.all(|container| matches!(container.state.as_str(), "exited" | "dead") && !untold.contains(&container.id))
     }
 
     /// Returns the writer that an event tells of, when it may be a new container, and since when.

@@ -4,7 +4,7 @@
 
 mod starting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::Parts;
 use super::announce::Announcer;
-use super::autopsy;
+use super::autopsy::Autopsy;
 use super::container::{Entry, Reply};
 use super::history::History;
 use super::hold;
@@ -20,7 +20,7 @@ use super::launch::{self, Launched};
 use super::mounts;
 use super::presence::Presence;
 use super::ready::Prober;
-use crate::crash::{By, Sent};
+use crate::crash::{By, Card, Sent};
 use crate::engine::{ExitStatus, Runs, ShimNotice};
 use crate::event::{Action, Event};
 use crate::host::HostError;
@@ -352,15 +352,37 @@ impl State {
             mounts::look(self, id);
         }
         let Report::Died { code, oom, restart_in } = report else { return self.emit(id, action_of(report)) };
-        let card = autopsy::card(self, id, code, restart_in);
-        if let Some(card) = card.as_ref().filter(|card| card.is_crash()) {
-            autopsy::keep(&self.parts.engine, id, card);
-        }
-        if let Some(entry) = self.containers.get_mut(id) {
-            entry.card.clone_from(&card);
-        }
+        let Some(autopsy) = Autopsy::begin(self, id, code, restart_in) else { return };
         let restart_in_ms = restart_in.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        self.emit(id, Action::Die { exit_code: code, oom, restart_in_ms, card: card.map(Box::new) });
+        let die = move |card: Card| Action::Die { exit_code: code, oom, restart_in_ms, card: Some(Box::new(card)) };
+        if !autopsy.is_of_crash() {
+            let card = autopsy.card();
+            return self.died(id, card.clone(), |state| state.emit(id, die(card)));
+        }
+        let Some(entry) = self.containers.get_mut(id) else { return };
+        // What happens to it from now on is told after its death.
+        let place = self.announcer.hold(&entry.spec);
+        let (inputs, id) = (self.inputs.clone(), id.clone());
+        entry.autopsy = Some(tokio::spawn(async move {
+            let card = autopsy.read().await;
+            let told = move |state: &mut Self| {
+                state.died(&id, card.clone(), |state| state.announcer.tell(place, die(card)));
+            };
+            let _ = inputs.send(Input::Read(Box::new(told)));
+        }));
+    }
+
+    /// Returns the containers of which something happened that is not told yet.
+    pub(super) fn untold(&self) -> HashSet<ContainerId> {
+        self.announcer.held()
+    }
+
+    /// Remembers how a container died and tells it.
+    fn died(&mut self, id: &ContainerId, card: Card, tell: impl FnOnce(&mut Self)) {
+        if let Some(entry) = self.containers.get_mut(id) {
+            entry.card = Some(card);
+        }
+        tell(self);
     }
 
     fn signal(&mut self, id: &ContainerId, signal: i32) {
@@ -450,6 +472,10 @@ impl State {
         tokio::spawn(async move {
             if let Some(closing) = entry.closing {
                 let _ = closing.await;
+            }
+            // It writes beside the container.
+            if let Some(autopsy) = entry.autopsy {
+                let _ = autopsy.await;
             }
             let _ = reply.send(Ok(()));
         });

@@ -87,7 +87,7 @@ fn cards_are_shown_by_up_and_by_logs_that_are_followed() {
     let world = World::with(
         "
 services:
-  web: {image: busybox, command: sh -c 'read line < /go; echo connect to db:1 -- connection refused; exit 5', volumes: ['./go:/go'], depends_on: [db]}
+  web: {image: busybox, command: sh -c 'echo here; read line < /go; echo connect to db:1 -- connection refused; exit 5', volumes: ['./go:/go'], depends_on: [db]}
   db: {image: busybox, init: true, command: sleep 1000}
 ",
     );
@@ -95,8 +95,8 @@ services:
     let mut up = world.start(&["up"]);
     up.line_with("Attaching to");
     let mut logs = world.start(&["logs", "-f", "web"]);
-    becomes("state", &"running".to_owned(), || world.state("web"));
-    // The followers have asked when the engine has their connections.
+    // Then its events are followed, too.
+    logs.line_with("here");
     std::fs::write(world.folder().join("go"), "go\n").unwrap();
     for follower in [&mut up, &mut logs] {
         let line = follower.line_with("died:");
