@@ -5,8 +5,9 @@ export LC_ALL=C
 
 for process in /proc/[0-9]*; do
     program=$(readlink "$process/exe" 2>/dev/null) || continue
-    case ${program% (deleted)} in
-    */stack) echo "process ${process#/proc/} $program" ;;
+    # A shim runs its program from a mount of its own, whose root is the file.
+    case $program:$(cat "$process/comm" 2>/dev/null || true) in
+    */stack:* | */stack" (deleted):"* | /:stack-shim*) echo "process ${process#/proc/} $program" ;;
     esac
 done
 awk '$3 != "autofs" { print "mount", $2 }' /proc/self/mounts | sort

@@ -17,11 +17,12 @@ use crate::lifecycle::{self, Replica, Settings};
 pub(super) async fn adopt(state: &mut State) {
     let parts = state.parts().clone();
     resume_networks(state, &parts).await;
+    // Shims first: what one that has gone wrote down of the end of its run goes into the record.
+    let shims = parts.engine.adopt(state.notices()).await;
     let (records, errors) = parts.engine.records();
     for error in errors {
         tracing::warn!(%error, "a container's record is damaged; its folder is left alone");
     }
-    let shims = parts.engine.adopt(state.notices()).await;
     let mut shims: HashMap<ContainerId, Adopted> = shims.into_iter().map(|a| (a.id.clone(), a)).collect();
     for record in records {
         let adopted = shims.remove(&record.spec.id);

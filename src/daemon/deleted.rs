@@ -26,8 +26,8 @@ struct Deleted {
     spec: Arc<ContainerSpec>,
     /// It ran, or was about to.
     up: bool,
-    /// Replicas of its service.
-    replicas: u32,
+    /// Its service and those that share its network, each with its replicas.
+    services: BTreeMap<ServiceName, u32>,
 }
 
 /// Makes deleted containers again for as long as the process lives.
@@ -73,11 +73,20 @@ fn deleted(state: &State, id: &ContainerId) -> Option<Deleted> {
     let entry = state.containers.get(id)?;
     let key =
         |spec: &ContainerSpec| (label_of(spec, labels::PROJECT).to_owned(), label_of(spec, labels::SERVICE).to_owned());
-    let own = key(&entry.spec);
-    let replicas = replicas(state.containers.values().map(|other| &*other.spec).filter(|spec| key(spec) == own));
+    let all = || state.containers.values().map(|other| &*other.spec);
+    // Where its guests are, it is no more: they are made again with it.
+    let guests = state.containers.values().filter(|guest| {
+        let meant_to_run = !guest.replica.is_at_rest() && !guest.replica.is_stopped_by_user();
+        guest.spec.network_of.as_ref() == Some(id) && meant_to_run && !is_one_off(&guest.spec)
+    });
+    let services = std::iter::once(&entry.spec).chain(guests.map(|guest| &guest.spec)).map(|spec| {
+        let own = key(spec);
+        (ServiceName::new(&own.1), replicas(all().filter(|other| key(other) == own)))
+    });
+    let services = services.collect();
     // One of `run` is nobody's replica: it is not made again.
     let up = !is_one_off(&entry.spec) && !entry.replica.is_at_rest() && !entry.replica.is_stopped_by_user();
-    Some(Deleted { spec: Arc::clone(&entry.spec), up, replicas })
+    Some(Deleted { spec: Arc::clone(&entry.spec), up, services })
 }
 
 /// Counts the replicas among a service's containers, at least one: those of `run` are none, nor is
@@ -94,7 +103,7 @@ fn is_one_off(spec: &ContainerSpec) -> bool {
 
 /// Takes away what is left of a container and, where it ran, brings its service up again.
 async fn make_again(daemon: &Arc<Daemon>, deleted: Deleted) {
-    let Deleted { spec, up, replicas } = deleted;
+    let Deleted { spec, up, services } = deleted;
     let cause = "its files were deleted".to_owned();
     let remedy = if up { "made again" } else { "removed" }.to_owned();
     let (id, action) = (spec.id.clone(), Action::Heal { cause: cause.clone(), remedy });
@@ -111,12 +120,11 @@ async fn make_again(daemon: &Arc<Daemon>, deleted: Deleted) {
         return;
     }
     let project = ProjectName::new(label_of(&spec, labels::PROJECT));
-    let service = ServiceName::new(label_of(&spec, labels::SERVICE));
     let (true, Some(project)) = (up, project_record::read(&daemon.parts.paths, &project)) else { return };
     let request = UpRequest {
         project,
-        services: vec![service.clone()],
-        scale: BTreeMap::from([(service, replicas)]),
+        services: services.keys().cloned().collect(),
+        scale: services,
         no_deps: true,
         recreate: Recreate::Diverged,
         remove_orphans: false,

@@ -456,8 +456,14 @@ fn bury(engine: &Engine, id: &ContainerId) {
     engine.kill_leftovers(id);
     let kept = std::fs::read(engine.run_dir(id).join("exit.json"));
     let exit: Option<ExitStatus> = kept.ok().and_then(|text| serde_json::from_slice(&text).ok());
-    if let Some(exit) = exit
-        && let Err(err) = engine.update_runs(id, |runs| runs.exit = Some(exit))
+    // Of an earlier run where the newest one began after it.
+    let newest = |runs: &mut super::Runs| {
+        if runs.started_ns.is_none_or(|started| started <= exit.map_or(0, |exit| exit.finished_ns)) {
+            runs.exit = exit;
+        }
+    };
+    if exit.is_some()
+        && let Err(err) = engine.update_runs(id, newest)
     {
         tracing::warn!("the exit status of {} is lost: {err}", id.short());
     }

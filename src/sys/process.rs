@@ -175,7 +175,8 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
 /// Closes every descriptor from `first` to `last`.
 pub fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: callers own nothing there that is used or dropped afterwards: they have just begun
-    // (daemon, server of shims), or are a copy that ends without running destructors (init).
+    // (daemon, server of shims), are a copy that ends without running destructors (init), or end at
+    // once (shim).
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -1,8 +1,13 @@
 //! `kill -9` of the client, the daemon and a shim: containers run on, and the next command repairs the rest.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::support::world::{free_port, get};
 use crate::support::{SOON, World, becomes, eventually, host};
@@ -49,7 +54,7 @@ fn a_container_that_ends_while_no_daemon_runs_is_healed() {
     world.up();
     let pid = world.pid("app");
     world.kill(world.daemon());
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     eventually("it runs again", SOON, || {
         let inspect = world.inspect("app");
         let again = inspect["State"]["Pid"].as_i64()?;
@@ -96,6 +101,71 @@ fn a_shim_killed_without_a_restart_policy_is_repaired_by_up() {
     becomes("state", &"exited".to_owned(), || world.state("app"));
     world.up();
     assert_eq!(world.state("app"), "running");
+}
+
+/// Kills a process of a container and whoever would tell of it: only what its shim wrote down is left.
+#[track_caller]
+fn ends_unseen(world: &World, service: &str, signal: Signal) {
+    let (pid, shim) = (world.pid(service), world.shim(service));
+    let kept = world.run_folder().join("containers").join(world.inspect(service)["Id"].as_str().unwrap());
+    // No daemon comes back while somebody else has its lock.
+    let daemon = world.daemon();
+    world.kill(daemon);
+    let paths = stack::paths::Paths { root: world.root(), run: world.run_folder() };
+    let lock = || Flock::lock(File::open(paths.daemon_lock()).unwrap(), FlockArg::LockExclusiveNonblock).ok();
+    let _lock = eventually("the lock", SOON, || {
+        // One may have come back already.
+        world.processes().filter(|p| p.is_daemon()).for_each(|p| drop(kill(Pid::from_raw(p.pid), Signal::SIGKILL)));
+        lock()
+    });
+    kill(Pid::from_raw(pid), signal).unwrap();
+    eventually("its shim wrote down how it ended", SOON, || kept.join("exit.json").exists().then_some(()));
+    world.kill(shim);
+}
+
+#[test]
+fn the_exit_status_of_a_run_that_ended_unseen_is_known_though_its_shim_is_killed() {
+    let world = World::with(
+        "
+services:
+  app: {image: busybox, command: sh -c 'trap \"exit 7\" TERM; while :; do sleep 0.01; done'}
+  other: {image: busybox, command: sleep 1000}
+",
+    );
+    world.up();
+    ends_unseen(&world, "app", Signal::SIGTERM);
+    assert_eq!(world.inspect("app")["State"]["ExitCode"], 7);
+}
+
+#[test]
+fn the_exit_status_of_an_earlier_run_is_not_taken_for_that_of_the_newest() {
+    let world = World::with(
+        "
+services:
+  job:
+    image: busybox
+    command: sh -c 'test -e /data/done || { touch /data/done; exec sleep 1000; }'
+    volumes: ['data:/data']
+  other: {image: busybox, command: sleep 1000}
+volumes: {data: }
+",
+    );
+    world.up();
+    eventually("its first run", SOON, || (world.sh("job", "ls /data") == "done").then_some(()));
+    let job = world.pid("job");
+    // Its shim outlives the daemon, and writes down how the run ended.
+    kill(Pid::from_raw(world.daemon()), Signal::SIGSTOP).unwrap();
+    kill(Pid::from_raw(job), Signal::SIGKILL).unwrap();
+    world.kill(world.daemon());
+    becomes("state", &"exited".to_owned(), || world.state("job"));
+    assert_eq!(world.inspect("job")["State"]["ExitCode"], 137);
+    world.stack(&["start", "job"]).ok();
+    let code = || world.inspect("job")["State"]["ExitCode"].clone();
+    becomes("exit status", &serde_json::json!(0), code);
+    for _ in 0..3 {
+        world.kill(world.daemon());
+        assert_eq!(code(), 0);
+    }
 }
 
 #[test]

@@ -309,6 +309,33 @@ volumes: {data: }
 }
 
 #[test]
+fn a_deleted_host_takes_its_guest_into_the_new_one() {
+    let world = World::with(&format!(
+        "
+services:
+  web: {{image: busybox, command: {SERVER:?}, stop_grace_period: 0s, restart: always}}
+  guest: {{image: busybox, command: sleep 1000, stop_grace_period: 0s, network_mode: 'service:web'}}
+"
+    ));
+    world.up();
+    let (before, web) = (world.ids(), world.container("web"));
+    let folder = world.root().join("containers").join(world.inspect("web")["Id"].as_str().unwrap());
+    fs::remove_dir_all(folder).unwrap();
+    eventually("another container", SOON, || world.ids().get(&web).is_some_and(|id| *id != before[&web]).then_some(()));
+    let netns = |service: &str| {
+        // It may not be there now.
+        let text = world.stack(&["inspect", &world.container(service)]).stdout;
+        let inspect: serde_json::Value = serde_json::from_str(&text).ok()?;
+        fs::read_link(format!("/proc/{}/ns/net", inspect[0]["State"]["Pid"])).ok()
+    };
+    eventually("one namespace", SOON, || netns("web").filter(|own| netns("guest").as_ref() == Some(own)));
+    eventually("the page", SOON, || {
+        let page = world.stack(&["exec", "-T", "guest", "wget", "-qO-", "http://127.0.0.1"]);
+        (page.stdout == "page\n").then_some(())
+    });
+}
+
+#[test]
 fn an_idle_engine_does_nothing() {
     let world = web(free_port());
     let daemon = world.daemon();

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::support::host::own_address;
+use crate::support::program::Running;
 use crate::support::world::{free_port, get};
 use crate::support::{SOON, World, eventually, images};
 
@@ -158,6 +159,22 @@ fn a_published_port_carries_a_megabyte_and_half_closed_streams() {
         Some(text)
     });
     assert_eq!(answer.trim(), "1048576");
+}
+
+#[test]
+fn a_port_is_free_once_its_container_has_gone_however_long_its_shim_takes_to_end() {
+    let port = free_port();
+    let world = World::with(&format!(
+        "services: {{web: {{image: busybox, stop_grace_period: 0s, command: {SERVER:?}, ports: ['{port}:80']}}}}"
+    ));
+    world.up();
+    let shim = world.shim("web").to_string();
+    let delay = "inject=exit_group:delay_enter=3000000";
+    let mut slow = Running::start(std::process::Command::new("strace").args(["-f", "-p", &shim, "-e", delay]));
+    slow.line_with("attached");
+    world.stack(&["rm", "-sf", "web"]).ok();
+    world.up();
+    eventually("it answers", SOON, || get(Ipv4Addr::LOCALHOST, port, "/").ok());
 }
 
 #[test]

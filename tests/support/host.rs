@@ -120,7 +120,13 @@ pub(crate) fn processes() -> impl Iterator<Item = Process> {
         };
         let status = fs::read_to_string(entry.path().join("status")).ok()?;
         let parent = status.lines().find_map(|l| l.strip_prefix("PPid:"))?.trim().parse().ok()?;
-        Some(Process { pid, executable, command: words("cmdline")?.join(" "), environment: words("environ")?, parent })
+        let words_of_command = words("cmdline")?;
+        // A shim runs its program from a mount of its own, whose root is the file.
+        let executable = match words_of_command.first() {
+            Some(first) if executable == Path::new("/") => PathBuf::from(first),
+            _ => executable,
+        };
+        Some(Process { pid, executable, command: words_of_command.join(" "), environment: words("environ")?, parent })
     })
 }
 

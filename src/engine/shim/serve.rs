@@ -1,7 +1,7 @@
 //! The shim's event loop: its daemon, and callers of `exec` and `attach`.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -113,6 +113,7 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
                     let _ = sender.send(Frame::control(&FromShim::Reply { id, reply }, fds)).await;
                     if shutdown {
                         sender.flushed().await;
+                        close_sockets(&stream);
                         // Nothing of the container is left but its mounts, which may take the
                         // kernel a while: who waits for this shim need not.
                         let _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both);
@@ -131,6 +132,22 @@ async fn daemon_connection(container: Rc<Container>, stream: Arc<UnixStream>, mu
     container.keep_exit();
     if !orderly {
         bring_daemon_back(&container).await;
+    }
+}
+
+/// Closes all sockets but this one, so that the published ports are free for whoever waits for this
+/// shim: its end may take the kernel a while. Nothing may run afterwards that owns one of them.
+fn close_sockets(but: &UnixStream) {
+    let number = |entry: std::fs::DirEntry| {
+        let is_socket =
+            std::fs::read_link(entry.path()).is_ok_and(|link| link.to_string_lossy().starts_with("socket:"));
+        let number: u32 = entry.file_name().to_str()?.parse().ok()?;
+        (is_socket && i64::from(number) != i64::from(but.as_raw_fd())).then_some(number)
+    };
+    let numbers: Vec<u32> =
+        std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().filter_map(number).collect();
+    for number in numbers {
+        let _ = sys::close_range(number, number);
     }
 }
 
