@@ -8,6 +8,7 @@ mod support;
 
 mod alone;
 mod boundaries;
+mod chaos;
 mod commands;
 mod confinement;
 mod convergence;
