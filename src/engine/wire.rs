@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Most bytes of a frame's payload; more is a broken or hostile peer.
 const MAX_PAYLOAD: usize = 4 << 20;
 /// Most descriptors with one frame.
-pub(crate) const MAX_FDS: usize = 250;
+pub(crate) const MAX_FDS: usize = crate::spec::MOST_HANDED_OVER;
 const HEADER: usize = 6;
 
 /// What a frame carries.

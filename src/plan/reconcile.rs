@@ -202,9 +202,10 @@ impl<'a> Up<'a> {
             existing.sort_by_key(|(fate, container)| (matches!(fate, Fate::Replace(_)), container.number()));
             let mut taken: HashSet<u32> = existing.iter().map(|(_, container)| container.number()).collect();
             let highest = taken.iter().copied().max().unwrap_or(0);
+            let old: Vec<_> = existing.iter().map(|(_, container)| *container).collect();
             let first = self.rolling
                 && existing.iter().any(|(fate, _)| matches!(fate, Fate::Replace(_)))
-                && Self::starts_first(inputs, nets, unit, &mut self.plan);
+                && Self::starts_first(inputs, nets, unit, &old, &mut self.plan);
             unit.excess = existing.split_off(existing.len().min(wanted)).into_iter().map(|(_, c)| c).collect();
             unit.excess.sort_by_key(|container| std::cmp::Reverse(container.number()));
             existing.sort_by_key(|(_, container)| container.number());

@@ -17,7 +17,7 @@ pub use container::{
 };
 pub(crate) use image::null_is_default;
 pub use image::{Health, HealthcheckSpec, ImageConfig, ImageHealthcheck};
-pub use network::{Endpoint, NetworkSpec, NotPorts, PortRange, Protocol, PublishedPort};
+pub use network::{Endpoint, MOST_HANDED_OVER, NetworkSpec, NotPorts, PortRange, Protocol, PublishedPort};
 pub use ready::{Goal, NotReady, Ready};
 
 use std::collections::BTreeMap;

@@ -114,3 +114,14 @@ pub struct PublishedPort {
     /// Transport.
     pub protocol: Protocol,
 }
+
+/// Most sockets of published ports that one container can hand over to another: with one message of a unix socket
+/// go 253 (`SCM_MAX_FD`).
+pub const MOST_HANDED_OVER: usize = 250;
+
+impl PublishedPort {
+    /// Returns how many sockets it has on the host, at most: one for each version of IP.
+    pub fn sockets(&self) -> usize {
+        if self.host_ip.is_none() { 2 } else { 1 }
+    }
+}

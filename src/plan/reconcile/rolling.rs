@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::compose::model::{FailureAction, UpdateConfig, UpdateOrder};
-use crate::spec::Batch;
+use crate::spec::{Batch, MOST_HANDED_OVER, PublishedPort};
 
 /// How a service's replicas are replaced.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +49,12 @@ impl Update {
 }
 
 /// Returns why the new containers of a service cannot start before the old ones stop; `None` when they can.
-fn obstacle(inputs: &Inputs<'_>, nets: &BTreeMap<&str, Net>, service: &Service) -> Option<&'static str> {
+fn obstacle(
+    inputs: &Inputs<'_>,
+    nets: &BTreeMap<&str, Net>,
+    service: &Service,
+    old: &[&ObservedContainer],
+) -> Option<&'static str> {
     if service.container_name.is_some() {
         return Some("it has a container_name");
     }
@@ -58,6 +63,11 @@ fn obstacle(inputs: &Inputs<'_>, nets: &BTreeMap<&str, Net>, service: &Service) 
     }
     if service.networks.values().any(|n| n.ipv4_address.is_some() || n.ipv6_address.is_some()) {
         return Some("it has a static address");
+    }
+    let sockets = |ports: &[PublishedPort]| ports.iter().map(PublishedPort::sockets).sum::<usize>();
+    let held = old.iter().map(|old| sockets(&old.spec.ports)).max().unwrap_or(0);
+    if held.max(sockets(&desired::published(service))) > MOST_HANDED_OVER {
+        return Some("its published ports are more than can be handed over (250 sockets)");
     }
     let replaced = |key: &String| nets.get(key.as_str()).is_some_and(|net| net.replaced.is_some());
     service.networks.keys().any(replaced).then_some("its network is made anew")
@@ -69,12 +79,13 @@ impl<'a> Up<'a> {
         inputs: &Inputs<'_>,
         nets: &BTreeMap<&str, Net>,
         unit: &Unit<'_>,
+        old: &[&ObservedContainer],
         plan: &mut Plan,
     ) -> bool {
         if !inputs.start || !Update::of(unit.service).is_some_and(|update| update.start_first) {
             return false;
         }
-        let obstacle = obstacle(inputs, nets, unit.service);
+        let obstacle = obstacle(inputs, nets, unit.service, old);
         if let Some(why) = obstacle {
             let note = Note::StopsFirst { service: unit.name.clone(), why };
             if !plan.notes.contains(&note) {

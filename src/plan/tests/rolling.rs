@@ -168,6 +168,21 @@ fn one_that_does_not_run_is_not_waited_for() {
 }
 
 #[test]
+fn start_first_cannot_be_with_more_ports_than_can_be_handed_over() {
+    let ports = |count: u16| {
+        let port = |n| format!("{{target: {n}, published: {{start: {n}, end: {n}}}, host_ip: null, protocol: tcp}}");
+        let ports: Vec<_> = (1..=count).map(port).collect();
+        format!(", ports: [{}]", ports.join(", "))
+    };
+    let note = "note: the old containers of web stop before the new ones start: its published ports are more than";
+    assert!(!update(1, "order: start-first", &ports(125)).contains("note"));
+    assert!(update(1, "order: start-first", &ports(126)).contains(note));
+    // Also where only the old one has so many.
+    let mut world = World::new().with(&web(1, "order: start-first", &ports(126)));
+    assert!(world.up(&web(1, "order: start-first", &ports(1))).contains(note));
+}
+
+#[test]
 fn start_first_cannot_be_with_a_name_or_an_address_of_its_own() {
     assert_snapshot!(update(1, "order: start-first", ", container_name: x"), @r"
     [] -> #1 web/1 stop-container (configuration changed)
