@@ -158,6 +158,8 @@ async fn converge(
 ) -> Result<Converged> {
     let path = project_path(&session.request.project.name, "up");
     let mut operation = Operation::new(context, "up", Notes::Show);
+    // Once it is up, cards come with the output.
+    operation.kept_cards = Some(Vec::new());
     let first = tokio::select! {
         done = operation.drive(client, &path, session.request) => done,
         () = interrupts.next() => {
@@ -175,7 +177,11 @@ async fn converge(
         other => (other?, Converged::Up),
     };
     operation.reporter.finish();
-    if failures.is_empty() { Ok(outcome) } else { Err(Error::Failures(failures)) }
+    if failures.is_empty() {
+        return Ok(outcome);
+    }
+    operation.kept_cards.into_iter().flatten().for_each(|card| context.ui.say(card.trim_end()));
+    Err(Error::Failures(failures))
 }
 
 /// Stops what was started before anything is attached; a second Ctrl-C leaves at once.

@@ -1,5 +1,6 @@
 //! An operation of the engine from request to result: its events drawn, its failures returned.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,10 +9,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::context::{Context, Remains, block_on, print, project_path};
 use super::error::{Error, INTERRUPTED, Result};
 use super::project::Target;
+use super::render::card;
+use super::render::logs::short_name;
 use super::render::progress::{FRAME, Reporter};
+use super::render::style::Palette;
 use crate::api::ServicesRequest;
 use crate::api::client::{Client, ClientError, Lines};
-use crate::event::{Event, Failure, Resource, Status};
+use crate::event::{Action, Event, Failure, Resource, Status};
 
 /// What becomes of the sentences in the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +82,25 @@ pub(crate) async fn run_or_tell(
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) reporter: Reporter,
+    palette: Palette,
+    /// Containers that died: one card each.
+    died: BTreeSet<String>,
+    /// Cards are kept rather than shown.
+    pub(crate) kept_cards: Option<Vec<String>>,
     notes: Notes,
     sentences: Vec<String>,
 }
 
 impl Operation {
     pub(crate) fn new(context: &Context, title: &str, notes: Notes) -> Self {
-        Self { reporter: Reporter::new(&context.ui, title), notes, sentences: Vec::new() }
+        Self {
+            reporter: Reporter::new(&context.ui, title),
+            palette: context.ui.err,
+            died: BTreeSet::new(),
+            kept_cards: None,
+            notes,
+            sentences: Vec::new(),
+        }
     }
 
     /// Sends the request and draws its events; returns the failures it ended with.
@@ -125,6 +141,16 @@ impl Operation {
             Event::Progress { resource, status, detail } => self.progress(&resource, status, &detail),
             Event::Note { message } if self.notes == Notes::Return => self.sentences.push(message),
             Event::Note { message } => self.reporter.note(&message),
+            Event::Container { project, name, action: Action::Die { card: Some(card), .. }, .. } => {
+                if self.died.insert(name.clone()) {
+                    let title = format!("{} died:", short_name(&name, project.as_str()));
+                    let text = card::draw(&title, &card, self.palette);
+                    match &mut self.kept_cards {
+                        Some(kept) => kept.push(text),
+                        None => self.reporter.card(&text),
+                    }
+                }
+            }
             Event::Container { .. } | Event::Watch { .. } => {}
             Event::Done { errors } => return Some(errors),
         }

@@ -18,6 +18,7 @@ mod amend;
 mod announce;
 mod autopsy;
 mod container;
+mod deaths;
 mod deleted;
 mod events;
 #[cfg(debug_assertions)]

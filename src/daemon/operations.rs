@@ -77,8 +77,10 @@ impl Daemon {
         let revocable = rollback::revocable(&plan, &request.project);
         let refused = !plan.errors.is_empty();
         let outline = Outline::of(&plan, fetched);
+        let deaths = self.tell_deaths(&kept.name, sink);
         let applied = Instant::now();
         let (mut failures, laps) = self.carry_out(user(command), plan, sink, Until::ClientGone(limit)).await;
+        deaths.end().await;
         if command == "up" && !refused {
             self.keep_timings(&kept.name, outline, began, applied, &laps).await;
         }

@@ -117,3 +117,33 @@ fn a_refused_mount_names_the_owner() {
     let hints = card(&world, "web")["hints"].to_string();
     assert!(hints.contains("belongs to user 0, group 0") && hints.contains("runs as user 1234"), "{hints}");
 }
+
+#[test]
+fn a_container_that_dies_while_it_is_waited_for_has_its_card_there() {
+    let world = World::with(
+        "
+services:
+  db: {image: busybox, command: sh -c 'sleep 0.3; echo no space left; exit 3', x-stack: {ready: 'tcp:5432'}}
+  web: {image: busybox, command: sleep 1000, depends_on: [db]}
+  hasty: {image: busybox, command: sh -c 'echo no configuration >&2; exit 7', restart: 'on-failure:2'}
+",
+    );
+    for arguments in [&["up", "-d"][..], &["up", "-d", "--wait"], &["up"]] {
+        let up = world.stack(arguments);
+        let card = "db-1 died: ended by itself: exit code 3, after ";
+        assert_eq!(up.stderr.matches(card).count(), 1, "{up}");
+        assert!(up.stderr.contains("| no space left"), "{up}");
+        // One that is tried again and again has one card.
+        assert_eq!(up.stderr.matches("hasty-1 died: ended by itself: exit code 7").count(), 1, "{up}");
+        assert_ne!(up.code, Some(0), "{up}");
+        world.down();
+    }
+}
+
+#[test]
+fn a_start_that_failed_is_told_once() {
+    let world = World::with("services: {web: {image: busybox, command: no-such-program}}");
+    let up = world.stack(&["up", "-d"]);
+    assert!(!up.stderr.contains("died"), "{up}");
+    up.fails_naming(&["no-such-program"]);
+}

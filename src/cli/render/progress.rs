@@ -91,6 +91,19 @@ impl Reporter {
         }
     }
 
+    /// Takes a text of its own lines; it stays above the block.
+    pub(crate) fn card(&mut self, text: &str) {
+        match self.mode {
+            Progress::Json => write(&(serde_json::json!({ "text": text.trim_end() }).to_string() + "\n")),
+            Progress::Quiet => {}
+            Progress::Plain => write(text),
+            Progress::Live => {
+                self.clear();
+                write(text);
+            }
+        }
+    }
+
     /// Draws anew when it is time to.
     pub(crate) fn tick(&mut self) {
         if self.mode == Progress::Live && !self.block.rows.is_empty() && self.last_drawn.elapsed() >= FRAME {
