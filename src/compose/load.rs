@@ -100,9 +100,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
     if options.consistency {
         validate::references(&whole, &disabled, &mut diagnostics);
     }
-    if !failed(&diagnostics) {
-        loaded.advice = tidy(lint::lint(&whole));
-    }
+    loaded.advice = tidy(lint::lint(&whole, failed(&diagnostics)));
     let mut env_files = EnvFiles {
         folder: &world.folder,
         options,
@@ -125,9 +123,21 @@ pub fn load(options: &LoadOptions) -> Loaded {
         loaded.unsupported = unsupported::unsupported(&whole);
         loaded.unsupported.extend(unsupported::variables(&environment));
     } else {
-        loaded.unsupported = tidy(unsupported::elsewhere(&whole, &environment));
+        loaded.unsupported = unsupported::elsewhere(&whole, &environment);
+        loaded.unsupported.extend(bind::words(&whole));
+        loaded.unsupported = tidy(std::mem::take(&mut loaded.unsupported));
     }
-    if !failed(&diagnostics) {
+    if failed(&diagnostics) {
+        if options.to_run {
+            let refused = bind::words(&whole).into_iter().map(|d| match d.label.as_str() {
+                bind::REFUSED => Diagnostic { severity: Severity::Error, label: String::new(), ..d },
+                _ => d,
+            });
+            loaded.unsupported = tidy(refused.chain(std::mem::take(&mut loaded.unsupported)).collect());
+        }
+        loaded.unsupported.retain(|found| !touches(found, &diagnostics));
+        loaded.advice.retain(|found| !touches(found, &diagnostics));
+    } else {
         // What only the value's own grammar tells stops a project from running, not from being printed.
         if options.to_run {
             let mut grammar = Vec::new();
@@ -214,6 +224,18 @@ fn dependency_spans(whole: &Node) -> IndexMap<(String, String), Span> {
         }
     }
     spans
+}
+
+/// Tells whether something was found on a line on which there is a mistake: it may only follow from that.
+fn touches(found: &Diagnostic, mistakes: &[Diagnostic]) -> bool {
+    let lines = |span: &Span| (span.source.line_of(span.start), span.source.line_of(span.end.max(span.start + 1) - 1));
+    let Some(at) = &found.span else { return false };
+    let (first, last) = (lines(at).0, lines(at).1);
+    mistakes
+        .iter()
+        .filter(|mistake| mistake.severity == Severity::Error)
+        .filter_map(|mistake| mistake.span.as_ref())
+        .any(|span| span.source.path == at.source.path && lines(span).0 <= last && first <= lines(span).1)
 }
 
 /// Returns several lists as one for a reader: warnings, then what keeps the command from going on, which so stands next

@@ -153,8 +153,8 @@ pub struct Loaded {
     /// Errors and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
     /// Warnings about attributes that are not in force, and errors for what cannot run. With an error among
-    /// them `project` is incomplete and must not be started. Without [`LoadOptions::to_run`]: warnings about
-    /// what means nothing on one Linux machine, and nothing else.
+    /// them `project` is incomplete and must not be started. Without [`LoadOptions::to_run`]: warnings
+    /// about what means nothing on one Linux machine, and about values that would not run.
     pub unsupported: Vec<Diagnostic>,
     /// Warnings about what is legal but surely a mistake. Commands that check or run the project
     /// show them; those that look at its containers do not.

@@ -54,6 +54,7 @@ impl Binder<'_> {
             Some(other) => {
                 let at = node.get("condition").unwrap_or(node);
                 self.error(at, format!("{other:?} is not a condition: none, on-failure or any"));
+                self.meant(other, ["none", "on-failure", "any"]);
                 None
             }
         };

@@ -147,6 +147,7 @@ impl Binder<'_> {
             if !NAMES.contains(&name.as_str()) {
                 let at = Node { span: value.key_or_span(), ..value.clone() };
                 self.error(&at, format!("{name:?} is not a limit: {}", NAMES.join(", ")));
+                self.meant(name, NAMES);
                 continue;
             }
             let part = |key: &str| value.get(key).and_then(Node::as_int);

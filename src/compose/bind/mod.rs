@@ -16,6 +16,7 @@ mod network;
 mod read;
 mod service;
 mod storage;
+mod words;
 mod x_stack;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use indexmap::IndexMap;
 
 use super::model::{Network, Project};
 use super::tree::{Map, Node};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::ids::{ProjectName, ServiceName};
 use read::entries;
 
@@ -58,10 +59,32 @@ pub(crate) fn project(
         disabled: disabled.keys().map(ServiceName::new).collect(),
         networks,
         volumes: entries(whole, "volumes").map(|(key, node)| (key.clone(), storage::volume(node, folder))).collect(),
-        configs: entries(whole, "configs").map(|(key, node)| (key.clone(), storage::config(node))).collect(),
-        secrets: entries(whole, "secrets").map(|(key, node)| (key.clone(), storage::secret(node))).collect(),
+        configs: entries(whole, "configs").map(|(key, node)| (key.clone(), storage::content(node))).collect(),
+        secrets: entries(whole, "secrets").map(|(key, node)| (key.clone(), storage::content(node))).collect(),
         models: entries(whole, "models").map(|(key, node)| (key.clone(), storage::model(node))).collect(),
     })
+}
+
+/// What stands below a place that keeps a project from running, where it is only printed.
+pub(crate) const REFUSED: &str = "`up` refuses this";
+
+/// Returns what a value's own grammar tells, where no model is made: the project would not run, but it can be printed.
+/// Only attributes that have such a grammar are looked at.
+pub(crate) fn words(whole: &Node) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut binder = Binder { diagnostics: &mut diagnostics };
+    let x_stack = binder.project_x_stack(whole);
+    for (_, service) in entries(whole, "services") {
+        binder.service_words(service, &x_stack);
+    }
+    for (_, network) in entries(whole, "networks") {
+        binder.network(network);
+    }
+    for diagnostic in diagnostics.iter_mut().filter(|diagnostic| diagnostic.severity == Severity::Error) {
+        diagnostic.severity = Severity::Warning;
+        diagnostic.label = REFUSED.to_owned();
+    }
+    diagnostics
 }
 
 struct Binder<'a> {

@@ -15,13 +15,31 @@ impl Binder<'_> {
     pub(super) fn mounts(&mut self, node: &Node) -> Vec<VolumeMount> {
         let items = items(node, "volumes");
         let mounts = items.iter().filter_map(|item| self.mount(item)).map(undo_drive_letter).collect();
-        for item in items.iter().filter_map(|item| item.get("target")) {
-            if item.as_text().is_some_and(|target| !target.starts_with('/') && !paths::is_windows_drive(target)) {
-                let target = item.as_text().unwrap_or_default();
-                self.error(item, format!("the mount target {target:?} is not an absolute path"));
-            }
-        }
+        items.iter().for_each(|item| self.mount_target(item));
         mounts
+    }
+
+    fn mount_target(&mut self, node: &Node) {
+        if let Some(at) = node.get("target")
+            && let Some(target) = at.as_text()
+            && !target.starts_with('/')
+            && !paths::is_windows_drive(target)
+        {
+            self.error(at, format!("the mount target {target:?} is not an absolute path"));
+        }
+    }
+
+    /// Reports mistakes in mounts, without reading them.
+    pub(super) fn mount_words(&mut self, node: &Node) {
+        for item in items(node, "volumes") {
+            if let Some(bind) = item.get("bind") {
+                self.propagation(bind);
+            }
+            if let Some(tmpfs) = item.get("tmpfs") {
+                self.mode(tmpfs);
+            }
+            self.mount_target(item);
+        }
     }
 
     pub(super) fn tmpfs_mounts(&mut self, node: &Node) -> Vec<VolumeMount> {
@@ -99,6 +117,7 @@ impl Binder<'_> {
             && !PROPAGATIONS.contains(&word.as_str())
         {
             self.error(at, format!("{word:?} is not a propagation: {}", PROPAGATIONS.join(", ")));
+            self.meant(&word, PROPAGATIONS);
         }
         Some(word)
     }

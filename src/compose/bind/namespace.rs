@@ -3,6 +3,7 @@
 use super::Binder;
 use crate::compose::model::{CgroupMode, IpcMode, NetworkMode, PidMode, UtsMode};
 use crate::compose::tree::Node;
+use crate::diag::nearest;
 use crate::ids::ServiceName;
 
 impl Binder<'_> {
@@ -16,11 +17,16 @@ impl Binder<'_> {
             // These two are the project's default network.
             Mode::Word("bridge" | "default") => None,
             Mode::Word(word) => {
-                let message = format!(
-                    "{word:?} is not a network mode: none, host, bridge, service:NAME or container:NAME; \
-                     a network is named with `networks`"
-                );
+                let message =
+                    format!("{word:?} is not a network mode: none, host, bridge, service:NAME or container:NAME");
                 self.error(at, message);
+                // A name of the user's choice is rather a network than another word of four letters.
+                match nearest(word, ["none", "host", "bridge"])
+                    .filter(|near| near.chars().next() == word.chars().next())
+                {
+                    Some(near) => self.advise(format!("did you mean `{near}`?")),
+                    None => self.advise(format!("to join a network of the project, write: networks: [{word}]")),
+                }
                 None
             }
         }
@@ -38,6 +44,7 @@ impl Binder<'_> {
             Mode::Word(word) => {
                 let words = "none, private, host, shareable, service:NAME or container:NAME";
                 self.error(at, format!("{word:?} is not an IPC mode: {words}"));
+                self.meant(word, ["none", "private", "host", "shareable"]);
                 None
             }
         }
@@ -52,6 +59,7 @@ impl Binder<'_> {
             Mode::Word("host") => Some(PidMode::Host),
             Mode::Word(word) => {
                 self.error(at, format!("{word:?} is not a PID mode: host, service:NAME or container:NAME"));
+                self.meant(word, ["host", "private"]);
                 None
             }
         }
@@ -64,6 +72,7 @@ impl Binder<'_> {
             "" => None,
             word => {
                 self.error(at, format!("{word:?} is not a UTS mode: only host is one"));
+                self.meant(word, ["host"]);
                 None
             }
         }

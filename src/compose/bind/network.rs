@@ -53,7 +53,7 @@ impl Binder<'_> {
         entries(node, "networks").map(|(key, node)| (key.clone(), self.endpoint(node))).collect()
     }
 
-    fn endpoint(&mut self, node: &Node) -> ServiceNetwork {
+    pub(super) fn endpoint(&mut self, node: &Node) -> ServiceNetwork {
         let number = |key: &str| node.get(key).and_then(Node::as_int).unwrap_or_default();
         ServiceNetwork {
             aliases: texts(node, "aliases"),
@@ -85,7 +85,7 @@ impl Binder<'_> {
         ports.filter(|port| port.published.is_none() || seen.insert(same(port))).collect()
     }
 
-    fn port(&mut self, node: &Node) -> Option<Port> {
+    pub(super) fn port(&mut self, node: &Node) -> Option<Port> {
         let target = node.get("target")?;
         let Some(number) = target.as_int().and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0) else {
             self.error(target, "a port is a number from 1 to 65535".to_owned());
@@ -101,6 +101,7 @@ impl Binder<'_> {
             Some(other) => {
                 let at = node.get("protocol").unwrap_or(node);
                 self.error(at, format!("ports of the protocol {other:?} cannot be published: only tcp and udp"));
+                self.meant(other, ["tcp", "udp"]);
                 Protocol::Tcp
             }
         };

@@ -22,6 +22,20 @@ impl Binder<'_> {
         self.diagnostics.push(Diagnostic::error(message, node.span.clone().or_else(|| node.key.clone())));
     }
 
+    /// Advises what to do about what was just reported.
+    pub(super) fn advise(&mut self, help: String) {
+        if let Some(diagnostic) = self.diagnostics.last_mut() {
+            diagnostic.help = Some(help);
+        }
+    }
+
+    /// Advises the word that was probably meant by one that was just reported.
+    pub(super) fn meant<'a>(&mut self, text: &str, words: impl IntoIterator<Item = &'a str>) {
+        if let (Some(word), Some(diagnostic)) = (nearest(text, words), self.diagnostics.last_mut()) {
+            diagnostic.help = Some(format!("did you mean `{word}`?"));
+        }
+    }
+
     /// Reports what makes no sense and is not acted on either.
     pub(super) fn doubt(&mut self, node: &Node, message: impl Into<String>) {
         self.diagnostics.push(Diagnostic::warning(message, node.span.clone().or_else(|| node.key.clone())));

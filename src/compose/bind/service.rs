@@ -11,6 +11,7 @@ use crate::compose::model::{
     Provider, PullPolicy, Service, ServiceModel, XStack,
 };
 use crate::compose::tree::{Map, Node, Value};
+use crate::diag::nearest;
 use crate::ids::ServiceName;
 use crate::ids::reference::Source;
 use crate::ids::signal;
@@ -101,7 +102,7 @@ impl Binder<'_> {
             privileged: flag(node, "privileged"),
             cap_add: self.capabilities(node, "cap_add"),
             cap_drop: self.capabilities(node, "cap_drop"),
-            security_opt: texts(node, "security_opt"),
+            security_opt: self.security_options(node),
             sysctls: texts_by_key(node, "sysctls"),
             ulimits: self.ulimits(node),
             devices: self.devices(node),
@@ -121,7 +122,7 @@ impl Binder<'_> {
         service
     }
 
-    fn healthcheck(&mut self, node: &Node) -> Healthcheck {
+    pub(super) fn healthcheck(&mut self, node: &Node) -> Healthcheck {
         let words = texts(node, "test");
         let test = match words.split_first() {
             _ if flag(node, "disable") => Some(HealthTest::None),
@@ -145,7 +146,7 @@ impl Binder<'_> {
         }
     }
 
-    fn restart(&mut self, node: &Node) -> Option<RestartPolicy> {
+    pub(super) fn restart(&mut self, node: &Node) -> Option<RestartPolicy> {
         let text = node.as_text().unwrap_or_default();
         match text.split_once(':').unwrap_or((text, "")) {
             ("", "") => None,
@@ -159,12 +160,25 @@ impl Binder<'_> {
             _ => {
                 let message = format!("{text:?} is not a restart policy: no, always, on-failure[:N] or unless-stopped");
                 self.error(node, message);
+                let (word, count) = text.split_once(':').map_or((text, ""), |(word, _)| (word, &text[word.len()..]));
+                let meant = nearest(word, ["no", "always", "on-failure", "unless-stopped", "never"]);
+                // Kubernetes and systemd have other words for them.
+                let meant = match (meant, word.to_lowercase().as_str()) {
+                    (Some("never"), _) | (_, "none" | "off") => Some("no"),
+                    (_, "any" | "yes" | "on") => Some("always"),
+                    (_, "onfailure" | "failure") => Some("on-failure"),
+                    (meant, _) => meant,
+                };
+                if let (Some(meant), Some(diagnostic)) = (meant, self.diagnostics.last_mut()) {
+                    let count = if meant == "on-failure" { count } else { "" };
+                    diagnostic.help = Some(format!("did you mean `{meant}{count}`?"));
+                }
                 None
             }
         }
     }
 
-    fn image(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn image(&mut self, node: &Node) -> Option<String> {
         let text = node.as_text()?;
         // An empty one has a message of its own.
         if !text.is_empty()
@@ -176,7 +190,7 @@ impl Binder<'_> {
     }
 
     /// Docker's rule; the engine checks it again.
-    fn container_name(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn container_name(&mut self, node: &Node) -> Option<String> {
         let text = node.as_text()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if !text.chars().all(plain) || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) || text.len() > 200 {
@@ -185,16 +199,40 @@ impl Binder<'_> {
         Some(text.to_owned())
     }
 
-    fn signal(&mut self, node: &Node) -> Option<i32> {
+    pub(super) fn signal(&mut self, node: &Node) -> Option<i32> {
         let text = node.as_text().filter(|text| !text.is_empty())?;
         let number = signal::number(text);
         if number.is_none() {
             self.error(node, format!("{text:?} is not a signal"));
+            let bare = text.get(..3).filter(|start| start.eq_ignore_ascii_case("sig")).map_or(text, |_| &text[3..]);
+            let names: Vec<String> = (1..=31).map(signal::name).collect();
+            if let Some(name) = nearest(bare, names.iter().map(|name| name.trim_start_matches("SIG"))) {
+                self.advise(format!("did you mean `SIG{name}`?"));
+            } else {
+                self.advise("write a name as SIGTERM, or a number".to_owned());
+            }
         }
         number
     }
 
-    fn capabilities(&mut self, node: &Node, key: &str) -> Vec<String> {
+    /// Reads security options; which of them are in force is another question.
+    pub(super) fn security_options(&mut self, node: &Node) -> Vec<String> {
+        const KINDS: [&str; 5] = ["no-new-privileges", "seccomp", "apparmor", "label", "systempaths"];
+        for option in items(node, "security_opt") {
+            let Some(text) = option.as_text() else { continue };
+            let kind = text.split(['=', ':']).next().unwrap_or_default();
+            if !KINDS.contains(&kind) {
+                self.error(option, format!("{text:?} is not a security option"));
+                self.advise(match nearest(kind, KINDS) {
+                    Some(near) => format!("did you mean `{near}{}`?", &text[kind.len()..]),
+                    None => "use no-new-privileges, seccomp, apparmor, label or systempaths".to_owned(),
+                });
+            }
+        }
+        texts(node, "security_opt")
+    }
+
+    pub(super) fn capabilities(&mut self, node: &Node, key: &str) -> Vec<String> {
         let mut names = Vec::new();
         for item in node.get(key).and_then(Node::as_list).unwrap_or_default() {
             let Some(text) = item.as_text() else { continue };
@@ -202,6 +240,10 @@ impl Binder<'_> {
             let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
             if !CAPABILITIES.contains(&name) {
                 self.error(item, format!("{text:?} is not a capability"));
+                self.advise(match nearest(name, CAPABILITIES) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "write a name of capabilities(7), as NET_ADMIN or SYS_PTRACE, or ALL".to_owned(),
+                });
             }
             names.push(name.to_owned());
         }
@@ -219,7 +261,7 @@ impl Binder<'_> {
             .collect()
     }
 
-    fn provider(&mut self, node: &Node) -> Provider {
+    pub(super) fn provider(&mut self, node: &Node) -> Provider {
         let mut options = IndexMap::new();
         for (key, value) in entries(node, "options") {
             let values: Option<Vec<String>> = match &value.value {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::read::{flag, text, texts, texts_by_key};
-use crate::compose::model::{Config, ConfigSource, Model, Secret, SecretSource, Volume};
+use crate::compose::model::{Content, ContentSource, Model, Volume};
 use crate::compose::tree::Node;
 
 pub(super) fn volume(node: &Node, folder: &Path) -> Volume {
@@ -24,37 +24,22 @@ pub(super) fn volume(node: &Node, folder: &Path) -> Volume {
     }
 }
 
-pub(super) fn config(node: &Node) -> Config {
-    let content = || node.get("content").and_then(Node::as_text).map(str::to_owned);
+/// Returns a config or a secret.
+pub(super) fn content(node: &Node) -> Content {
+    let inline = || node.get("content").and_then(Node::as_text).map(str::to_owned);
     let source = if let Some(path) = text(node, "file") {
-        ConfigSource::File(PathBuf::from(path))
+        ContentSource::File(PathBuf::from(path))
     } else if let Some(variable) = text(node, "environment") {
-        ConfigSource::Environment(variable)
+        ContentSource::Environment(variable)
     } else {
-        content().map_or(ConfigSource::External, ConfigSource::Content)
+        inline().map_or(ContentSource::External, ContentSource::Content)
     };
-    Config {
+    Content {
         name: text(node, "name").unwrap_or_default(),
         source,
         labels: texts_by_key(node, "labels"),
-        template_driver: text(node, "template_driver"),
-    }
-}
-
-pub(super) fn secret(node: &Node) -> Secret {
-    let source = if let Some(path) = text(node, "file") {
-        SecretSource::File(PathBuf::from(path))
-    } else if let Some(variable) = text(node, "environment") {
-        SecretSource::Environment(variable)
-    } else if let Some(driver) = text(node, "driver") {
-        SecretSource::Driver { driver, driver_opts: texts_by_key(node, "driver_opts") }
-    } else {
-        SecretSource::External
-    };
-    Secret {
-        name: text(node, "name").unwrap_or_default(),
-        source,
-        labels: texts_by_key(node, "labels"),
+        driver: text(node, "driver"),
+        driver_opts: texts_by_key(node, "driver_opts"),
         template_driver: text(node, "template_driver"),
     }
 }

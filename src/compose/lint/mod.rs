@@ -1,5 +1,5 @@
 //! Warnings about what is legal but surely a mistake (some by spec rows, named there), for the enabled
-//! services of a project without errors. What is only a matter of taste, or common and harmless,
+//! services of a project. What is only a matter of taste, or common and harmless,
 //! is not told: an unused volume, `latest`, `links`.
 
 mod ports;
@@ -10,14 +10,17 @@ mod x_stack;
 use super::tree::{Map, Node};
 use crate::diag::{Diagnostic, Span};
 
-/// Returns the warnings, in no order.
-pub(crate) fn lint(whole: &Node) -> Vec<Diagnostic> {
+/// Returns the warnings, in no order. Of a project with errors (`failed`) what one service says of another is not judged:
+/// what the other lacks may be what is misspelled.
+pub(crate) fn lint(whole: &Node, failed: bool) -> Vec<Diagnostic> {
     let empty = Map::default();
     let services = whole.get("services").and_then(Node::as_map).unwrap_or(&empty);
     let mut warnings = Vec::new();
     for (name, service) in services {
         let mut lint = Lint { name, service, services, warnings: &mut warnings };
-        lint.dependencies();
+        if !failed {
+            lint.dependencies();
+        }
         lint.restart();
         lint.healthcheck();
         lint.commands();

@@ -7,7 +7,7 @@ use super::written;
 use crate::compose::scalar;
 use crate::compose::schema::{Shape, TOP};
 use crate::compose::tree::{Node, Path, Value};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 use crate::secrecy::{self, HIDDEN};
 
 pub(super) fn lint(whole: &Node, warnings: &mut Vec<Diagnostic>) {
@@ -55,9 +55,11 @@ impl Walk<'_> {
     /// A value that becomes another text than the one that was written.
     fn changed(&mut self, node: &Node, path: &Path<'_>) {
         let (Value::Text(text), Some(span)) = (&node.value, &node.span) else { return };
+        if !begins(span, |first| first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.' | b'T' | b'F')) {
+            return;
+        }
         let raw = written(Some(span));
-        let first = raw.bytes().next().unwrap_or(b' ');
-        if raw == text || !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.' | b'T' | b'F')) {
+        if raw == text {
             return;
         }
         let read = scalar::resolve(raw);
@@ -78,9 +80,9 @@ impl Walk<'_> {
     }
 
     fn base_60(&mut self, node: &Node, path: &Path<'_>) {
-        let raw = written(node.span.as_ref());
+        let Some(span) = node.span.as_ref().filter(|span| begins(span, |first| first.is_ascii_digit())) else { return };
+        let raw = written(Some(span));
         if let Some(number) = base_60(raw)
-            && let Some(span) = &node.span
             && self.seen.insert(span.start)
         {
             let message = match path.name().is_some_and(secrecy::is_secret) {
@@ -91,6 +93,11 @@ impl Walk<'_> {
             self.warnings.push(Diagnostic::warning(message, span.clone()).help(help));
         }
     }
+}
+
+/// Tells whether what is written at a place begins with such a character; nearly all values end here.
+fn begins(span: &Span, fits: impl Fn(u8) -> bool) -> bool {
+    span.source.text.as_bytes().get(span.start).is_some_and(|&first| fits(first))
 }
 
 /// Returns the number that YAML 1.1 makes of `1:30`; digits after the first part stay below 60.

@@ -10,18 +10,26 @@ const LEAST_MEMORY: i64 = 64 << 10;
 const LEAST_SHARED: i64 = 1024;
 
 pub(super) fn lint(name: &str, service: &Node, warnings: &mut Vec<Diagnostic>) {
-    let at = |path: &str| path.split('.').try_fold(service, |node, key| node.get(key));
-    for (path, least) in
-        [("mem_limit", LEAST_MEMORY), ("deploy.resources.limits.memory", LEAST_MEMORY), ("shm_size", LEAST_SHARED)]
-    {
-        if let Some(node) = at(path) {
-            bytes(&format!("services.{name}.{path}"), node, least, warnings);
+    let resources = service.get("deploy").and_then(|deploy| deploy.get("resources"));
+    let memory = |kind: &str| resources?.get(kind)?.get("memory");
+    let (limit, deployed) = (service.get("mem_limit"), memory("limits"));
+    for (path, node, least) in [
+        ("mem_limit", limit, LEAST_MEMORY),
+        ("deploy.resources.limits.memory", deployed, LEAST_MEMORY),
+        ("shm_size", service.get("shm_size"), LEAST_SHARED),
+    ] {
+        if let Some(node) = node {
+            bytes(|| format!("services.{name}.{path}"), node, least, warnings);
         }
     }
-    for (reservation, limit) in
-        [("mem_reservation", "mem_limit"), ("deploy.resources.reservations.memory", "deploy.resources.limits.memory")]
-    {
-        if let (Some(low), Some(high)) = (at(reservation), at(limit))
+    for (kept, most) in [
+        (("mem_reservation", service.get("mem_reservation")), ("mem_limit", limit)),
+        (
+            ("deploy.resources.reservations.memory", memory("reservations")),
+            ("deploy.resources.limits.memory", deployed),
+        ),
+    ] {
+        if let ((reservation, Some(low)), (limit, Some(high))) = (kept, most)
             && let (Some(reserved), Some(most)) = (number(low), number(high))
             && reserved > most
             && most > 0
@@ -41,7 +49,7 @@ pub(super) fn lint(name: &str, service: &Node, warnings: &mut Vec<Diagnostic>) {
         let Some(tmpfs) = mount.get("tmpfs") else { continue };
         let path = format!("services.{name}.volumes[{index}].tmpfs");
         if let Some(node) = tmpfs.get("size") {
-            bytes(&format!("{path}.size"), node, LEAST_SHARED, warnings);
+            bytes(|| format!("{path}.size"), node, LEAST_SHARED, warnings);
         }
         if let Some(node) = tmpfs.get("mode") {
             mode(&format!("{path}.mode"), node, warnings);
@@ -50,14 +58,14 @@ pub(super) fn lint(name: &str, service: &Node, warnings: &mut Vec<Diagnostic>) {
 }
 
 /// Warns about a number that lacks its unit.
-fn bytes(path: &str, node: &Node, least: i64, warnings: &mut Vec<Diagnostic>) {
+fn bytes(path: impl Fn() -> String, node: &Node, least: i64, warnings: &mut Vec<Diagnostic>) {
     let raw = written(node.span.as_ref()).trim_matches(['"', '\'']);
     if let Some(count) = number(node)
         && (1..least).contains(&count)
         && !raw.is_empty()
         && raw.bytes().all(|b| b.is_ascii_digit())
     {
-        let message = format!("`{path}`: {raw} means {raw} bytes, which is too little to be of use");
+        let message = format!("`{}`: {raw} means {raw} bytes, which is too little to be of use", path());
         warnings.push(Diagnostic::warning(message, node.span.clone()).help(format!("write a unit: {raw}m")));
     }
 }

@@ -58,7 +58,7 @@ pub use mount::{BindRecursion, FileGrant, SelinuxLabel, VolumeMount, VolumeMount
 pub use namespace::{CgroupMode, IpcMode, NetworkMode, PidMode, UtsMode};
 pub use network::{ExternalLink, Ipam, IpamPool, Network, Port, PortMode, ServiceNetwork};
 pub use service::Service;
-pub use storage::{Config, ConfigSource, Secret, SecretSource, Volume};
+pub use storage::{Content, ContentSource, Volume};
 pub use units::{Bytes, Cpus, MacAddress, Mode, Platform, SwapLimit, UnitError};
 pub use x_stack::{WatchMode, XStack};
 
@@ -88,10 +88,10 @@ pub struct Project {
     pub volumes: IndexMap<String, Volume>,
     /// Configs by the key of the file.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub configs: IndexMap<String, Config>,
+    pub configs: IndexMap<String, Content>,
     /// Secrets by the key of the file.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub secrets: IndexMap<String, Secret>,
+    pub secrets: IndexMap<String, Content>,
     /// AI models by the key of the file.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub models: IndexMap<String, Model>,

@@ -21,65 +21,37 @@ attributes! {
     }
 }
 
-/// A top-level config: a file's content that services may mount.
+/// A top-level config or secret: content that services may have as a file. That of a secret is never shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Config {
+pub struct Content {
     /// Name, `project_key` or `name:`; an external one is looked up by it.
     pub name: String,
     /// Where the content is.
-    pub source: ConfigSource,
+    pub source: ContentSource,
     /// User labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// `driver` of a secret: a plugin of a Swarm cluster that would give it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// `driver_opts` of a secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
     /// `template_driver`: a Swarm cluster would expand templates in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_driver: Option<String>,
 }
 
-/// Where the content of a config is: exactly one of these.
+/// Where content is: exactly one of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ConfigSource {
+pub enum ContentSource {
     /// `file`: a file of the host, absolute.
     File(PathBuf),
     /// `environment`: the value of this variable.
     Environment(String),
-    /// `content`: this text.
+    /// `content` of a config: this text.
     Content(String),
     /// `external: true`: kept by the host under its name.
     External,
-}
-
-/// A top-level secret: as a config, but its content is never shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Secret {
-    /// Name, `project_key` or `name:`; an external one is looked up by it.
-    pub name: String,
-    /// Where the content is.
-    pub source: SecretSource,
-    /// User labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// `template_driver`: a Swarm cluster would expand templates in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template_driver: Option<String>,
-}
-
-/// Where the content of a secret is: exactly one of these.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SecretSource {
-    /// `file`: a file of the host, absolute.
-    File(PathBuf),
-    /// `environment`: the value of this variable.
-    Environment(String),
-    /// `external: true`: kept by the host under its name.
-    External,
-    /// `driver`: a plugin of a Swarm cluster gives it.
-    Driver {
-        /// Name of the plugin.
-        driver: String,
-        /// `driver_opts`.
-        driver_opts: BTreeMap<String, String>,
-    },
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use super::{diagnose_running, load_files};
+use crate::compose::bind;
 use crate::compose::model::Project;
 use crate::compose::schema::{Object, Shape, TOP};
-use crate::diag::Severity;
+use crate::diag::{Diagnostic, Severity, Span};
 
 /// Every attribute there is.
 const FULL: &str = include_str!("model/full.yml");
@@ -19,7 +20,7 @@ const USED_UP: [&str; 3] = ["version", "include", "services.*.extends"];
 
 /// Attributes that have another place in the model than in the file: a place in the file, and
 /// that of the model for it.
-const PLACES: [(&str, &str); 32] = [
+const PLACES: [(&str, &str); 30] = [
     ("services.*.healthcheck.disable", "services.*.healthcheck.test"),
     ("services.*.provider.type", "services.*.provider.kind"),
     ("services.*.volumes[].type", "services.*.volumes[].kind.type"),
@@ -57,8 +58,6 @@ const PLACES: [(&str, &str); 32] = [
     ("secrets.*.file", "secrets.*.source.file"),
     ("secrets.*.environment", "secrets.*.source.environment"),
     ("secrets.*.external", "secrets.*.source"),
-    ("secrets.*.driver", "secrets.*.source.driver.driver"),
-    ("secrets.*.driver_opts", "secrets.*.source.driver.driver_opts"),
     // A number stands for both.
     ("services.*.ulimits.*.soft", "services.*.ulimits.*.soft"),
     ("services.*.ulimits.*.hard", "services.*.ulimits.*.hard"),
@@ -165,6 +164,18 @@ fn check(attributes: &str, expected: &[&str]) {
         said.lines().filter(|line| !line.contains("is ignored: ") && !line.contains("in force yet")).collect();
     let said: Vec<&str> = said.iter().map(|line| line.split_once("` ").map_or(*line, |(_, message)| message)).collect();
     assert_eq!(said, expected, "{attributes}");
+    assert_eq!(refused(&text, true), refused(&text, false), "`config` and `up` differ: {attributes}");
+}
+
+/// Returns what a run refuses, as a run says it, or as who only prints the file is told.
+fn refused(text: &str, to_run: bool) -> Vec<(Option<String>, String, Option<String>)> {
+    let loaded = load_files(&[("stack.yml", text.as_bytes())], |options| options.to_run = to_run);
+    let refused = |d: &&Diagnostic| match to_run {
+        true => d.severity == Severity::Error && !d.message.contains("which is not possible yet"),
+        false => d.label == bind::REFUSED,
+    };
+    let found = loaded.unsupported.iter().filter(refused);
+    found.map(|d| (d.span.as_ref().map(Span::location), d.message.clone(), d.help.clone())).collect()
 }
 
 #[test]
@@ -196,12 +207,13 @@ fn namespaces_that_are_not_there() {
     check(
         "network_mode: mine",
         &[
-            "error: \"mine\" is not a network mode: none, host, bridge, service:NAME or container:NAME; a network is named with `networks`",
+            "error: \"mine\" is not a network mode: none, host, bridge, service:NAME or container:NAME",
+            "    to join a network of the project, write: networks: [mine]",
         ],
     );
     check(
-        "ipc: mine",
-        &["error: \"mine\" is not an IPC mode: none, private, host, shareable, service:NAME or container:NAME"],
+        "ipc: ours",
+        &["error: \"ours\" is not an IPC mode: none, private, host, shareable, service:NAME or container:NAME"],
     );
     check("pid: 'container:'", &["error: \"container:\" is not a PID mode: host, service:NAME or container:NAME"]);
     check("uts: private", &["error: \"private\" is not a UTS mode: only host is one"]);

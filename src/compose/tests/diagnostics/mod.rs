@@ -4,6 +4,7 @@
 mod advice;
 mod files;
 mod keys;
+mod printing;
 mod references;
 mod running;
 mod short_forms;

@@ -62,8 +62,10 @@ networks: {n: {ipam: {config: [{subnet: 10.0.0.0/99}]}}}
         build the image elsewhere and name it with `image`
     stack.yml:3:26 `sometimes` error: "sometimes" is not a restart policy: no, always, on-failure[:N] or unless-stopped
     stack.yml:3:50 `SIGFOO` error: "SIGFOO" is not a signal
+        write a name as SIGTERM, or a number
     stack.yml:3:64 `here` error: "here" is not an IP address
     stack.yml:4:41 `NOPE` error: "NOPE" is not a capability
+        write a name of capabilities(7), as NET_ADMIN or SYS_PTRACE, or ALL
     stack.yml:5:46 `1.2.3` error: "1.2.3" is not an IPv4 address
     stack.yml:5:63 `'53:53/sctp'` error: ports of the protocol "sctp" cannot be published: only tcp and udp
     stack.yml:5:86 `'/x:size=big'` error: "big" is not a size
@@ -90,7 +92,7 @@ fn what_has_no_meaning_on_one_machine() {
     ports: [{target: 80, mode: host}]
   b: {image: x, deploy: {endpoint_mode: dnsrr}, isolation: default}
 networks: {n: {driver: overlay, attachable: true}}
-secrets: {s: {driver: vault, driver_opts: {a: b}, template_driver: t}}
+secrets: {s: {file: s, driver: vault, driver_opts: {a: b}, template_driver: t}}
 configs: {c: {file: ./c, template_driver: t}}
 models: {m: {model: ai/m}}
 "#;
@@ -107,9 +109,9 @@ models: {m: {model: ai/m}}
     stack.yml:12:5 `configs` warning: `services.*.configs` is ignored: configs are not mounted yet
     stack.yml:14:5 `models` warning: `services.*.models` is ignored: there is no model runner
     stack.yml:17:24 `overlay` warning: the network driver overlay is not in force: `n` is a bridge on this machine
-    stack.yml:18:15 `driver` warning: `secrets.*.driver` is ignored: there are no drivers for secrets
-    stack.yml:18:30 `driver_opts` warning: `secrets.*.driver_opts` is ignored: there are no drivers for secrets
-    stack.yml:18:51 `template_driver` warning: `secrets.*.template_driver` is ignored: nothing fills in templates
+    stack.yml:18:24 `driver` warning: `secrets.*.driver` is ignored: there are no drivers for secrets
+    stack.yml:18:39 `driver_opts` warning: `secrets.*.driver_opts` is ignored: there are no drivers for secrets
+    stack.yml:18:60 `template_driver` warning: `secrets.*.template_driver` is ignored: nothing fills in templates
     stack.yml:19:26 `template_driver` warning: `configs.*.template_driver` is ignored: nothing fills in templates
     stack.yml:20:1 `models` warning: `models` is ignored: there is no model runner
     ");

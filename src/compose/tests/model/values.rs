@@ -262,10 +262,10 @@ fn top_level() {
     );
     check_top(
         "secrets",
-        "{a: {file: /x, labels: {a: b}}, d: {driver: vault, driver_opts: {k: 1}, template_driver: golang}}",
+        "{a: {file: /x, labels: {a: b}}, d: {file: /y, driver: vault, driver_opts: {k: 1}, template_driver: golang}}",
         json!({
             "a": {"name": "demo_a", "source": {"file": "/x"}, "labels": {"a": "b"}},
-            "d": {"name": "demo_d", "source": {"driver": {"driver": "vault", "driver_opts": {"k": "1"}}}, "template_driver": "golang"},
+            "d": {"name": "demo_d", "source": {"file": "/y"}, "driver": "vault", "driver_opts": {"k": "1"}, "template_driver": "golang"},
         }),
     );
     check_top("models", "{m: {model: ai/x, context_size: 10}}", json!({"m": {"model": "ai/x", "context_size": 10}}));
