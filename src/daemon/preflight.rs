@@ -5,7 +5,7 @@ use std::fs::File;
 
 use super::machine::no_source;
 use super::operations::{failed, failure};
-use crate::compose::model::{ConfigSource, Project, SecretSource};
+use crate::compose::model::{ContentSource, Project};
 use crate::engine;
 use crate::event::Failure;
 use crate::host::HostError;
@@ -54,11 +54,11 @@ fn unreadable(project: &Project, plan: &Plan) -> Vec<Failure> {
     for name in services {
         let Some(service) = project.services.get(&name) else { continue };
         let secrets = service.secrets.iter().filter_map(|grant| match &project.secrets.get(&grant.source)?.source {
-            SecretSource::File(path) => Some(("secret", &grant.source, path)),
+            ContentSource::File(path) => Some(("secret", &grant.source, path)),
             _ => None,
         });
         let configs = service.configs.iter().filter_map(|grant| match &project.configs.get(&grant.source)?.source {
-            ConfigSource::File(path) => Some(("config", &grant.source, path)),
+            ContentSource::File(path) => Some(("config", &grant.source, path)),
             _ => None,
         });
         for (kind, key, path) in secrets.chain(configs) {
