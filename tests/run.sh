@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh [bench]: installs what the tests need, runs all of them (or the benchmark), and checks that the host is as
-# before. As root, or as a user who may use sudo: containers need root.
+# run.sh [bench|chaos]: installs what the tests need, runs all of them (or the benchmark, or the long chaos test), and
+# checks that the host is as before. As root, or as a user who may use sudo: containers need root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 what=${1:-test}
@@ -41,6 +41,12 @@ fi
 if [ "$what" = bench ]; then
     say "Benchmark (builds in release mode first)"
     exec timeout 3000 cargo bench --locked --bench config --bench plan --bench up --bench dependencies --bench watch
+fi
+
+if [ "$what" = chaos ]; then
+    export STACK_CHAOS_FAULTS=${STACK_CHAOS_FAULTS:-300}
+    say "$STACK_CHAOS_FAULTS random faults (seed: ${STACK_CHAOS_SEED:-random})"
+    exec timeout 3000 cargo test --locked --test kernel -- --exact chaos::a_stack_survives_random_faults --nocapture
 fi
 
 before=$(mktemp) after=$(mktemp)

@@ -112,6 +112,23 @@ impl Cgroup {
         Self { hierarchies, path, joined: Vec::new(), killed: Arc::default() }
     }
 
+    /// Returns the cgroups of a container of which nothing but its id is known; `None` when there are none.
+    pub(crate) fn find(hierarchies: &Hierarchies, id: &str) -> Option<Self> {
+        let roots = hierarchies.legacy.iter().map(|(_, root)| root).chain(&hierarchies.unified);
+        roots.into_iter().find_map(|root| {
+            let mut left = vec![root.clone()];
+            while let Some(folder) = left.pop() {
+                if folder.file_name().is_some_and(|name| name == id) {
+                    let path = folder.strip_prefix(root).ok()?.to_owned();
+                    let hierarchies = hierarchies.clone();
+                    return Some(Self { hierarchies, path, joined: Vec::new(), killed: Arc::default() });
+                }
+                left.extend(children(&folder));
+            }
+            None
+        })
+    }
+
     /// Makes the folders and writes the limits. Returns a warning for each limit that this
     /// host cannot enforce.
     pub(crate) fn create(&mut self, resources: &Resources) -> Result<Vec<String>, CgroupError> {

@@ -110,8 +110,14 @@ impl Engine {
     /// later, in the background.
     pub async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         let folder = self.container_dir(id);
-        if let Ok(record) = record::load(&folder) {
-            self.remove_cgroups(self.cgroup(&record.spec), &record.spec.cgroup_parent).await?;
+        match record::load(&folder) {
+            Ok(record) => self.remove_cgroups(self.cgroup(&record.spec), &record.spec.cgroup_parent).await?,
+            // Somebody deleted its files.
+            Err(_) => {
+                if let Some(cgroup) = Cgroup::find(&self.inner.hierarchies, id.as_str()) {
+                    self.remove_cgroups(cgroup, id.as_str()).await?;
+                }
+            }
         }
         remove_all(&self.run_dir(id))?;
         // What is not deleted when this daemon ends, the next one deletes.

@@ -435,6 +435,11 @@ pub(super) async fn adopt(engine: &Engine, events: UnboundedSender<ShimNotice>) 
                 Ok(Ok(adopted)) => Some(adopted),
                 _ => {
                     bury(engine, &id);
+                    if !engine.container_dir(&id).exists()
+                        && let Err(err) = engine.remove(&id).await
+                    {
+                        tracing::warn!("what a container whose files are gone left behind stays: {err}");
+                    }
                     None
                 }
             }

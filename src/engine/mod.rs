@@ -238,8 +238,10 @@ impl Engine {
 
     /// Kills whatever is left of a container whose shim died.
     pub fn kill_leftovers(&self, id: &ContainerId) {
-        if let Ok(record) = record::load(&self.container_dir(id)) {
-            self.cgroup(&record.spec).kill();
+        match record::load(&self.container_dir(id)) {
+            Ok(record) => self.cgroup(&record.spec).kill(),
+            // Somebody deleted its files.
+            Err(_) => Cgroup::find(&self.inner.hierarchies, id.as_str()).iter().for_each(Cgroup::kill),
         }
     }
 

@@ -103,24 +103,58 @@ fn a_shim_killed_without_a_restart_policy_is_repaired_by_up() {
     assert_eq!(world.state("app"), "running");
 }
 
+/// Kills the daemon; none comes back as long as the lock that this returns is held.
+#[track_caller]
+fn without_daemon(world: &World) -> Flock<File> {
+    world.kill(world.daemon());
+    let paths = stack::paths::Paths { root: world.root(), run: world.run_folder() };
+    let lock = || Flock::lock(File::open(paths.daemon_lock()).unwrap(), FlockArg::LockExclusiveNonblock).ok();
+    eventually("the lock", SOON, || {
+        // One may have come back already.
+        for daemon in world.processes().filter(|process| process.is_daemon()) {
+            let _ = kill(Pid::from_raw(daemon.pid), Signal::SIGKILL);
+        }
+        lock()
+    })
+}
+
 /// Kills a process of a container and whoever would tell of it: only what its shim wrote down is left.
 #[track_caller]
 fn ends_unseen(world: &World, service: &str, signal: Signal) {
     let (pid, shim) = (world.pid(service), world.shim(service));
     let kept = world.run_folder().join("containers").join(world.inspect(service)["Id"].as_str().unwrap());
-    // No daemon comes back while somebody else has its lock.
-    let daemon = world.daemon();
-    world.kill(daemon);
-    let paths = stack::paths::Paths { root: world.root(), run: world.run_folder() };
-    let lock = || Flock::lock(File::open(paths.daemon_lock()).unwrap(), FlockArg::LockExclusiveNonblock).ok();
-    let _lock = eventually("the lock", SOON, || {
-        // One may have come back already.
-        world.processes().filter(|p| p.is_daemon()).for_each(|p| drop(kill(Pid::from_raw(p.pid), Signal::SIGKILL)));
-        lock()
-    });
+    let _lock = without_daemon(world);
     kill(Pid::from_raw(pid), signal).unwrap();
     eventually("its shim wrote down how it ended", SOON, || kept.join("exit.json").exists().then_some(()));
     world.kill(shim);
+}
+
+#[test]
+fn nothing_of_a_container_is_left_whose_files_are_deleted_while_no_daemon_runs() {
+    let world = World::with(
+        "
+services:
+  one: {image: busybox, command: sleep 1000, stop_grace_period: 0s}
+  two: {image: busybox, command: sleep 1000, stop_grace_period: 0s}
+  other: {image: busybox, command: sleep 1000, stop_grace_period: 0s}
+",
+    );
+    world.up();
+    let ids = ["one", "two"].map(|service| world.inspect(service)["Id"].as_str().unwrap().to_owned());
+    let (pids, shim) = (["one", "two"].map(|service| world.pid(service)), world.shim("two"));
+    let lock = without_daemon(&world);
+    for id in &ids {
+        std::fs::remove_dir_all(world.root().join("containers").join(id)).unwrap();
+    }
+    // Nobody holds the process of one of them any more.
+    world.kill(shim);
+    drop(lock);
+    becomes("containers", &1, || world.ids().len());
+    for pid in pids {
+        eventually("its process has ended", SOON, || (!host::runs(pid)).then_some(()));
+    }
+    let left = || ids.iter().filter(|id| world.traces().to_string().contains(id.as_str())).count();
+    becomes("cgroups", &0, left);
 }
 
 #[test]

@@ -18,6 +18,9 @@ impl Chaos<'_> {
     pub(super) fn inject(&mut self, fault: &Fault) -> Option<String> {
         if let Fault::Both(one, other) = fault {
             let skipped = [self.inject(one), self.inject(other)];
+            if skipped.iter().all(Option::is_none) {
+                self.expected.after_both([one, other]);
+            }
             let skipped: Vec<String> = skipped.into_iter().flatten().collect();
             return (!skipped.is_empty()).then(|| skipped.join("; "));
         }
