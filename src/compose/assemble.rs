@@ -12,7 +12,7 @@ use super::environment::Environment;
 use super::files::Kind;
 use super::interpolate::Interpolation;
 use super::limits::{self, Budget, MAX_CHAIN, MAX_FILE, MAX_FILES};
-use super::merge::{merge, strip_resets};
+use super::merge::{merge, ssh_of_both, ssh_of_two, strip_resets};
 use super::paths::{self, Base};
 use super::provenance::{Trail, Via};
 use super::schema::{SERVICE, Shape, TOP};
@@ -142,6 +142,9 @@ impl<'a> Assembly<'a> {
                 } else {
                     // A file has to be right before another one changes it.
                     validate::shape(&whole, &mut self.diagnostics);
+                    if let Some((name, place)) = ssh_of_both(&whole, &document) {
+                        self.diagnostics.push(two_of_ssh(name, place));
+                    }
                     merge(&mut whole, document, &top, !self.options.interpolate);
                 }
                 if !self.options.interpolate {
@@ -258,6 +261,9 @@ impl<'a> Assembly<'a> {
         below.all_came(Via::Extends { service: target, file, at });
         let above = std::mem::replace(service, Node::map());
         let (key, span, mark) = (above.key.clone(), above.span.clone(), above.mark);
+        if let Some(place) = ssh_of_two(&below, &above) {
+            self.diagnostics.push(two_of_ssh(name, place));
+        }
         merge(&mut below, Node { mark: Mark::None, ..above }, &Shape::Object(&SERVICE), !self.options.interpolate);
         *service = Node { key, span, mark, ..below };
     }
@@ -505,6 +511,11 @@ impl Services<'_> {
         canonical(&mut service, &Shape::Object(&SERVICE), &path, &mut assembly.context());
         self.map.insert(name.to_owned(), service);
     }
+}
+
+fn two_of_ssh(name: &str, place: Option<Span>) -> Diagnostic {
+    Diagnostic::error(format!("`services.{name}.build.ssh` is set twice, and lists of it are not merged"), place)
+        .help("write `ssh: !override` where it is set again, and repeat what shall stay")
 }
 
 fn unknown_base<'a>(

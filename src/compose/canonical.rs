@@ -5,7 +5,7 @@
 //! that answer only for the right kind, so one mistake is reported once.
 
 use super::limits::{self, Budget};
-use super::schema::{Bare, Field, Object, SERVICE, SERVICE_X_STACK, Shape, TOP, Twice, Values};
+use super::schema::{Bare, Field, Object, SERVICE, SERVICE_X_STACK, Shape, Size, TOP, Twice, Values, Whole};
 use super::short::{self, Flow};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::{shellwords, units};
@@ -116,9 +116,9 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
         },
         Shape::OneOf(words) => one_of(node, words, path, cx),
         Shape::Bool => boolean(node, path, cx),
-        Shape::Int => integer(node, path, cx),
+        Shape::Int(form) => integer(node, form, path, cx),
         Shape::Number => number(node, path, cx),
-        Shape::Bytes => cx.replaceable(|cx| bytes(node, path, cx)),
+        Shape::Bytes(form) => cx.replaceable(|cx| bytes(node, form, path, cx)),
         Shape::Duration => cx.replaceable(|cx| duration(node, path, cx)),
         Shape::Mode => mode(node, path, cx),
         Shape::Command => cx.replaceable(|cx| command(node, path, cx)),
@@ -142,7 +142,8 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
             }
         }
         Shape::KeyValues(bare) => key_values(node, bare, path, cx),
-        Shape::Options => options(node, path, cx),
+        Shape::Options | Shape::Strings => options(node, matches!(shape, Shape::Strings), path, cx),
+        Shape::Several => several(node, path, cx),
         Shape::Hosts => cx.replaceable(|cx| short::hosts(node, path, cx)),
         Shape::List(item, twice) => list(node, item, twice, path, cx),
         Shape::Map(values) => mapping(node, values, path, cx),
@@ -189,15 +190,17 @@ fn is_value(shape: &Shape) -> bool {
         shape,
         Shape::Label
             | Shape::Bool
-            | Shape::Int
+            | Shape::Int(_)
             | Shape::Number
-            | Shape::Bytes
+            | Shape::Bytes(_)
             | Shape::Duration
             | Shape::Mode
             | Shape::Command
             | Shape::HealthTest
             | Shape::TextOrTexts(_)
             | Shape::Options
+            | Shape::Several
+            | Shape::Strings
             | Shape::Hosts
     )
 }
@@ -275,10 +278,16 @@ fn boolean(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     node.value = Value::Bool(value);
 }
 
-fn integer(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+fn integer(node: &mut Node, form: Whole, path: &Path<'_>, cx: &mut Context<'_>) {
     let value = match &node.value {
         Value::Int(_) => return,
         Value::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => *value as i64,
+        Value::Float(value) if matches!(form, Whole::Cut | Whole::BareCut) && value.abs() < 9e15 => {
+            let whole = *value as i64;
+            cx.warn(node, format!("`{path}` is a whole number: {value} counts as {whole}"), &format!("write {whole}"));
+            whole
+        }
+        Value::Text(_) if matches!(form, Whole::Bare | Whole::BareCut) => return cx.wrong(node, path, "a number"),
         Value::Text(text) => match text.parse() {
             Ok(value) => value,
             Err(_) => return cx.invalid(node, path, &format!("{text:?} is not a whole number"), ""),
@@ -290,7 +299,8 @@ fn integer(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
 
 fn number(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     let value = match &node.value {
-        Value::Int(_) => return,
+        Value::Int(value) if value.unsigned_abs() < 1_000_000 => return,
+        Value::Int(value) => *value as f64,
         Value::Large(value) => *value as f64,
         Value::Float(value) => *value,
         Value::Text(text) => match text.parse::<f64>() {
@@ -301,18 +311,30 @@ fn number(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     };
     // The reference keeps 32 bits; what is printed is the shortest text of those.
     let single = (value as f32).to_string().parse().unwrap_or(value);
+    // From a million on it is printed with an exponent.
     node.value =
-        if single.fract() == 0.0 && single.abs() < 9e15 { Value::Int(single as i64) } else { Value::Float(single) };
+        if single.fract() == 0.0 && single.abs() < 1e6 { Value::Int(single as i64) } else { Value::Float(single) };
 }
 
-fn bytes(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+fn bytes(node: &mut Node, form: Size, path: &Path<'_>, cx: &mut Context<'_>) {
     let value = match &node.value {
+        Value::Int(_) | Value::Large(_) | Value::Float(_) if form == Size::Text => {
+            return cx.wrong(node, path, "a string");
+        }
         Value::Int(value) => *value,
-        Value::Large(value) => i64::try_from(*value).unwrap_or(i64::MAX),
-        Value::Float(value) => *value as i64,
+        Value::Float(value) if form == Size::Whole && value.fract() != 0.0 => {
+            return cx.wrong(node, path, "a whole number or a string");
+        }
+        // The reference takes no notice of these.
+        Value::Large(_) | Value::Float(_) => {
+            let help = "write a whole number of bytes, or one with a unit: 512k, 300m, 1.5g";
+            cx.warn(node, format!("`{path}`: this number is no number of bytes and has no effect"), help);
+            0
+        }
         Value::Text(text) => match units::bytes(text) {
-            Some(value) => value,
-            None => {
+            // What is printed of the number -1 can be read again.
+            Some(value) if value >= 0 || form != Size::Text => value,
+            _ => {
                 let help = "write a number of bytes, or one with a unit: 512k, 300m, 1.5g";
                 return cx.invalid(node, path, &format!("{text:?} is not a size"), help);
             }
@@ -388,14 +410,15 @@ pub(crate) fn expected(shape: &Shape) -> &'static str {
     match shape {
         Shape::Any => "a value",
         Shape::Text | Shape::OneOf(_) | Shape::Command | Shape::HealthTest => "a string",
-        Shape::Label | Shape::Bytes => "a string or number",
+        Shape::Bytes(Size::Text) => "a string",
+        Shape::Label | Shape::Bytes(_) => "a string or number",
         Shape::Bool => "a boolean",
-        Shape::Int | Shape::Number | Shape::Mode => "a number",
+        Shape::Int(_) | Shape::Number | Shape::Mode => "a number",
         Shape::Duration => "a duration",
         Shape::Texts(_) | Shape::Labels(_) | Shape::List(..) => "a list",
         Shape::TextOrTexts(_) => "a string or list",
         Shape::KeyValues(_) | Shape::Hosts => "a mapping or list",
-        Shape::Options | Shape::Map(_) | Shape::Object(_) => "a mapping",
+        Shape::Options | Shape::Several | Shape::Strings | Shape::Map(_) | Shape::Object(_) => "a mapping",
         Shape::Short(convert, long) => convert.expected().unwrap_or_else(|| expected(long)),
     }
 }
@@ -459,14 +482,40 @@ pub(crate) fn put(map: &mut Map, key: String, node: Node) {
     }
 }
 
-fn options(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+fn options(node: &mut Node, strings: bool, path: &Path<'_>, cx: &mut Context<'_>) {
     let Value::Map(map) = &mut node.value else { return cx.wrong(node, path, "a mapping") };
     for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
         match value.value {
+            Value::Text(_) => {}
+            _ if strings => cx.wrong(value, &path.key(key), "a string"),
             Value::Bool(_) | Value::List(_) | Value::Map(_) => {
                 cx.wrong(value, &path.key(key), "a string or number");
             }
             _ => to_text(value),
+        }
+    }
+}
+
+fn several(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
+    let Value::Map(map) = &mut node.value else { return cx.wrong(node, path, "a mapping") };
+    for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
+        let path = path.key(key);
+        let is_value = |node: &Node| !matches!(node.value, Value::Null | Value::List(_) | Value::Map(_));
+        if is_value(value) {
+            to_text(value);
+            let item = Node { key: None, ..value.clone() };
+            value.value = Value::List(vec![item]);
+            continue;
+        }
+        let Value::List(items) = &mut value.value else {
+            cx.wrong(value, &path, "a string, number or boolean, or a list of them");
+            continue;
+        };
+        for (index, item) in items.iter_mut().enumerate() {
+            match is_value(item) {
+                true => to_text(item),
+                false => cx.wrong(item, &path.index(index), "a string, number or boolean"),
+            }
         }
     }
 }

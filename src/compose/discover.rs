@@ -157,7 +157,7 @@ pub(crate) fn env_files(
         let source = Arc::new(Source::new(name, text));
         let lookup = |key: &str| outside.get(key).or_else(|| values.get(key)).map(str::to_owned);
         let mut doubts = Vec::new();
-        match dotenv::parse(&source.text, &lookup, &mut doubts) {
+        match dotenv::parse(&source.text, &lookup, &|_| None, &mut doubts) {
             Ok(more) => {
                 doubtful(doubts, &source, diagnostics);
                 for (key, line) in more.into_iter().filter(|(key, _)| !key.starts_with(|c: char| c.is_ascii_digit())) {

@@ -40,10 +40,12 @@ pub(crate) struct Doubt {
 
 /// Returns the variables of a file, later lines over earlier ones.
 ///
-/// `lookup` knows what is set outside the file; it wins over the file's own earlier lines.
+/// `lookup` knows what is set outside the file; it wins over the file's own earlier lines, and these over what
+/// `earlier` files say.
 pub(crate) fn parse(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
+    earlier: &dyn Fn(&str) -> Option<String>,
     doubts: &mut Vec<Doubt>,
 ) -> Result<BTreeMap<String, Line>, DotenvError> {
     let (whole, mut values) = (text, BTreeMap::new());
@@ -65,7 +67,7 @@ pub(crate) fn parse(
         let value = match raw {
             Raw::Literal(text) => text,
             Raw::Template(text) => {
-                let mut variables = Scope { lookup, values: &values, unset: Vec::new(), used: Vec::new() };
+                let mut variables = Scope { lookup, earlier, values: &values, unset: Vec::new(), used: Vec::new() };
                 let value = template::substitute(&text, &mut variables).map_err(|e| error(e.to_string()))?;
                 for name in variables.unset {
                     let message = format!("the variable {name} is not set and becomes an empty string");
@@ -126,6 +128,7 @@ pub(crate) fn parse_raw(
 
 struct Scope<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    earlier: &'a dyn Fn(&str) -> Option<String>,
     values: &'a BTreeMap<String, Line>,
     unset: Vec<String>,
     used: Vec<String>,
@@ -133,7 +136,8 @@ struct Scope<'a> {
 
 impl Variables for Scope<'_> {
     fn value(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).or_else(|| self.values.get(name).map(|line| line.value.clone()))
+        let line = || self.values.get(name).map(|line| line.value.clone());
+        (self.lookup)(name).or_else(line).or_else(|| (self.earlier)(name))
     }
 
     fn unset(&mut self, name: &str) {
@@ -287,7 +291,7 @@ mod tests {
         let error = |e: DotenvError| {
             BTreeMap::from([("error".to_owned(), Line { value: e.to_string(), at: 0..0, made_of: Vec::new() })])
         };
-        let values = parse(text, &lookup, &mut Vec::new()).unwrap_or_else(error);
+        let values = parse(text, &lookup, &|_| None, &mut Vec::new()).unwrap_or_else(error);
         let got: Vec<(&str, &str)> = values.iter().map(|(k, v)| (k.as_str(), v.value.as_str())).collect();
         assert_eq!(got, expected, "{text:?}");
     }

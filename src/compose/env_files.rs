@@ -42,6 +42,7 @@ impl EnvFiles<'_> {
                 let raw = file.get("format").is_some();
                 if let Some(path) = file.get("path") {
                     let environment = self.environment;
+                    // The project's variables win over the service's own, and both over what files say.
                     let outside = |key: &str| {
                         let text = environment.get(key).or_else(|| own.get(key).and_then(Node::as_text));
                         text.map(str::to_owned)
@@ -89,12 +90,11 @@ impl EnvFiles<'_> {
         if !self.budget.bytes(source.text.len(), path.span.as_ref(), self.diagnostics) {
             return;
         }
-        // Earlier files win over the environment here, unlike in `.env`.
-        let lookup = |key: &str| values.get(key).and_then(Node::scalar_text).or_else(|| outside(key));
+        let earlier = |key: &str| values.get(key).and_then(Node::scalar_text);
         let mut doubts = Vec::new();
         let parsed = match raw {
-            true => dotenv::parse_raw(&source.text, &lookup),
-            false => dotenv::parse(&source.text, &lookup, &mut doubts),
+            true => dotenv::parse_raw(&source.text, outside),
+            false => dotenv::parse(&source.text, outside, &earlier, &mut doubts),
         };
         match parsed {
             Ok(lines) => {

@@ -1,7 +1,7 @@
 //! Phase: what `config` prints. Attributes that say nothing go, the few that are printed all
 //! the same come, and every `$` is doubled, so that the output can be read again.
 
-use super::schema::{Print, Shape};
+use super::schema::{Bare, Print, Shape};
 use super::tree::{Map, Node, Value};
 
 /// Brings a tree into the form that is printed.
@@ -34,6 +34,16 @@ pub(crate) fn finish(node: &mut Node, shape: &Shape) {
         }
         (Shape::Map(values), Value::Map(map)) => map.values_mut().for_each(|value| finish(value, &values.shape)),
         (Shape::List(item, _), Value::List(items)) => items.iter_mut().for_each(|node| finish(node, item)),
+        // SSH agents and keys: a list, by name.
+        (Shape::KeyValues(Bare::Agent), Value::Map(map)) => {
+            let mut agents: Vec<(String, Node)> = std::mem::take(map).into_iter().collect();
+            agents.sort_by(|(a, _), (b, _)| a.cmp(b));
+            let text = |(name, node): (String, Node)| match node.as_text() {
+                Some(path) => node.with(Value::Text(format!("{name}={path}"))),
+                None => node.with(Value::Text(name)),
+            };
+            node.value = Value::List(agents.into_iter().map(text).collect());
+        }
         (Shape::Hosts, Value::List(items)) => items.sort_by(|a, b| a.as_text().cmp(&b.as_text())),
         _ => {}
     }
@@ -61,10 +71,10 @@ fn says_nothing(node: &Node, shape: &Shape) -> bool {
         Value::Null => true,
         Value::Bool(value) => !value,
         Value::Int(number) => *number == 0,
-        Value::Large(_) => false,
+        Value::Large(_) | Value::Time(_) => false,
         Value::Float(number) => *number == 0.0,
         Value::Text(text) => match shape {
-            Shape::Bytes => text == "0",
+            Shape::Bytes(_) => text == "0",
             Shape::Duration => text == "0s",
             _ => text.is_empty(),
         },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::canonical::dedupe;
 use super::schema::{Bare, Merge, Object, PathRule, Shape, Twice};
 use super::tree::{Map, Mark, Node, Value};
+use crate::diag::Span;
 
 /// Merges a later tree over an earlier one. `raw`: variables were not replaced.
 pub(crate) fn merge(base: &mut Node, over: Node, shape: &Shape, raw: bool) {
@@ -34,6 +35,23 @@ pub(crate) fn strip_resets(node: &mut Node) {
         }
         _ => {}
     }
+}
+
+/// Returns the first service whose SSH agents and keys two trees name, with the place of the later ones: there is no rule
+/// that merges lists of them.
+pub(crate) fn ssh_of_both<'a>(base: &Node, over: &'a Node) -> Option<(&'a str, Option<Span>)> {
+    let (below, above) = (base.get("services")?.as_map()?, over.get("services")?.as_map()?);
+    above.iter().find_map(|(name, above)| Some((name.as_str(), ssh_of_two(below.get(name)?, above)?)))
+}
+
+/// The same for one service; returns the place of the later ones.
+pub(crate) fn ssh_of_two(base: &Node, over: &Node) -> Option<Option<Span>> {
+    let build = over.get("build").filter(|build| over.mark == Mark::None && build.mark == Mark::None)?;
+    let above = build.get("ssh").filter(|ssh| ssh.mark == Mark::None)?;
+    let below = base.get("build")?.get("ssh").filter(|ssh| ssh.mark != Mark::Reset)?;
+    // Only mappings are merged. An item of a list has one place for its key and value.
+    let listed = |ssh: &Node| ssh.as_map()?.values().next().map(|agent| agent.key == agent.span);
+    (listed(below) == Some(true) || listed(above) == Some(true)).then(|| above.key_or_span())
 }
 
 fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge, raw: bool) {
@@ -115,7 +133,7 @@ fn merge_maps(below: &mut Map, above: Map, shape: &Shape, raw: bool) {
             Shape::Object(table) => merge_field(old, node, table, &key, raw),
             Shape::Map(values) => merge_as(old, node, &values.shape, Merge::Shape, raw),
             // A key without a value hides the one below: it is taken from the environment.
-            Shape::KeyValues(_) | Shape::Options => old.replace(node),
+            Shape::KeyValues(_) | Shape::Options | Shape::Strings | Shape::Several => old.replace(node),
             _ => merge_as(old, node, &Shape::Any, Merge::Shape, raw),
         }
     }
@@ -201,8 +219,8 @@ mod tests {
         let mut node = read(below);
         merge(&mut node, read(above), &Shape::Object(&schema::TOP), false);
         strip_resets(&mut node);
-        let got = config_json(&node)["services"].get("a").map(|a| a.to_string()).unwrap_or_default();
-        assert_eq!(got, expected, "{below} + {above}");
+        let expected: Option<serde_json::Value> = serde_json::from_str(expected).ok();
+        assert_eq!(config_json(&node)["services"].get("a"), expected.as_ref(), "{below} + {above}");
     }
 
     #[test]
@@ -217,7 +235,7 @@ mod tests {
         check(
             "{healthcheck: {test: x, retries: 1}}",
             "{healthcheck: {test: [NONE]}}",
-            r#"{"healthcheck":{"retries":1,"test":["NONE"]}}"#,
+            r#"{"healthcheck":{"test":["NONE"],"retries":1}}"#,
         );
         // merge-kv
         check(

@@ -39,6 +39,19 @@ pub(crate) fn defaults(whole: &mut Node, raw: bool) {
             .and_then(|resources| resources.get_mut("reservations"))
             .and_then(|reservations| reservations.get_mut("devices"));
         each_item(devices, device_defaults);
+        if let Some(Value::Map(blkio)) = service.get_mut("blkio_config").map(|node| &mut node.value).filter(|_| !raw) {
+            for (list, devices) in blkio {
+                match list.as_str() {
+                    "weight_device" => {
+                        each_item(Some(devices), |device| put(device, "weight", || Value::Int(0).into()))
+                    }
+                    list if list.starts_with("device_") => {
+                        each_item(Some(devices), |device| put(device, "rate", || "0".into()));
+                    }
+                    _ => {}
+                }
+            }
+        }
         each_item(service.get_mut("env_file"), |file| put(file, "required", || true.into()));
         if let Some(Value::Map(dependencies)) = service.get_mut("depends_on").map(|node| &mut node.value) {
             for dependency in dependencies.values_mut().filter_map(Node::as_map_mut) {
@@ -106,7 +119,10 @@ pub(crate) fn normalize(whole: &mut Node, name: &str, environment: &Environment)
 
 /// Puts a service on the default network where it names none; returns true when it is on it.
 fn networks(service: &mut Map) -> bool {
-    if service.get("network_mode").is_some_and(|mode| !mode.is_null()) {
+    // What runs such a service makes its networks, too.
+    let elsewhere =
+        ["network_mode", "provider"].into_iter().any(|key| service.get(key).is_some_and(|node| !node.is_null()));
+    if elsewhere {
         return service.get("networks").and_then(Node::as_map).is_some_and(|named| named.contains_key("default"));
     }
     match service.get("networks").map(|node| &node.value) {

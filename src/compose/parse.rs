@@ -105,7 +105,31 @@ fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Opt
         );
         return None;
     }
+    if let Some(at) = foreign_version(&source.text) {
+        let end = at + source.text[at..].lines().next().unwrap_or_default().trim_end().len();
+        let message = "this version of YAML is not the one that Compose files are written in";
+        let span = Span { source, start: at, end };
+        diagnostics.push(Diagnostic::error(message, span).help("remove the line, or write %YAML 1.1"));
+        return None;
+    }
     Some(source)
+}
+
+/// Returns where a directive asks for another version of YAML than the reference's reader takes.
+fn foreign_version(text: &str) -> Option<usize> {
+    let (mut at, mut before_document) = (0, true);
+    for line in text.split_inclusive('\n') {
+        if before_document && line.strip_prefix("%YAML").is_some_and(|rest| rest.trim_start().trim_end() != "1.1") {
+            return Some(at);
+        }
+        before_document = match line.as_bytes() {
+            _ if line.trim_end() == "..." => true,
+            [b'%' | b'#', ..] => before_document,
+            _ => before_document && line.trim().is_empty(),
+        };
+        at += line.len();
+    }
+    None
 }
 
 /// Returns the text of a file that says by its first two bytes that it is UTF-16, where it really is.
@@ -226,7 +250,7 @@ impl Reader<'_> {
                     {
                         content = content.strip_suffix('\n').unwrap_or(content);
                     }
-                    let node = self.scalar(content, style, tag.as_deref(), span);
+                    let node = self.scalar(content, style, tag.as_deref(), span)?;
                     self.take(node, anchor, style == ScalarStyle::Plain)?;
                 }
                 Event::SequenceStart(anchor, tag) => {
@@ -248,22 +272,19 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Node {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Result<Node, Stop> {
         let value = match tag {
-            Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
-                "str" | "binary" => Value::Text(text.to_owned()),
-                "null" => Value::Null,
-                "float" => match scalar::resolve(text) {
-                    Value::Int(number) => Value::Float(number as f64),
-                    Value::Large(number) => Value::Float(number as f64),
-                    other => other,
-                },
-                _ => scalar::resolve(text),
+            Some(tag) if tag.is_yaml_core_schema() => match scalar::tagged(text, &tag.suffix) {
+                Some(value) => value,
+                None => {
+                    let message = format!("{text:?} is not what the tag `!!{}` says", tag.suffix);
+                    return Err(Diagnostic::error(message, span).help("remove the tag, or correct the value").into());
+                }
             },
             _ if style == ScalarStyle::Plain => scalar::resolve(text),
             _ => Value::Text(text.to_owned()),
         };
-        Node { value, span: Some(span), key: None, mark: mark(tag), trail: self.trail.clone() }
+        Ok(Node { value, span: Some(span), key: None, mark: mark(tag), trail: self.trail.clone() })
     }
 
     fn open(&mut self, content: Content, anchor: usize, start: Span, tag: Option<&Tag>) -> Result<(), Stop> {

@@ -61,12 +61,14 @@ pub(crate) fn select(whole: &mut Node, names: &[String]) {
     services.retain(|name, _| wanted.contains(name));
 }
 
-/// Removes networks, volumes, configs and secrets that no service uses (spec row `model-prune-unused`).
+/// Removes networks, volumes, configs, secrets and models that no service uses (spec row `model-prune-unused`).
 pub(crate) fn prune(whole: &mut Node) {
     let mut used: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for service in whole.get("services").and_then(Node::as_map).into_iter().flat_map(Map::values) {
         let keys = service.get("networks").and_then(Node::as_map).into_iter().flat_map(|map| map.keys().cloned());
         used.entry("networks").or_default().extend(keys);
+        let models = service.get("models").and_then(Node::as_map).into_iter().flat_map(|map| map.keys().cloned());
+        used.entry("models").or_default().extend(models);
         let build_secrets = service.get("build").and_then(|build| build.get("secrets"));
         for (section, list) in [
             ("volumes", service.get("volumes")),
@@ -84,7 +86,7 @@ pub(crate) fn prune(whole: &mut Node) {
     }
     let none = BTreeSet::new();
     let Some(top) = whole.as_map_mut() else { return };
-    for section in ["networks", "volumes", "configs", "secrets"] {
+    for section in ["networks", "volumes", "configs", "secrets", "models"] {
         let keep = used.get(section).unwrap_or(&none);
         if let Some(entries) = top.get_mut(section).and_then(Node::as_map_mut) {
             entries.retain(|name, _| keep.contains(name));

@@ -2,7 +2,7 @@
 //! besides (spec rows `yaml-number-traps`, `yaml-bool-words`): octal with a leading 0,
 //! underscores in numbers, dates.
 
-use super::tree::Value;
+use super::tree::{Time, Value};
 
 /// Returns the value of an unquoted scalar.
 pub(crate) fn resolve(text: &str) -> Value {
@@ -14,6 +14,31 @@ pub(crate) fn resolve(text: &str) -> Value {
         b'0'..=b'9' | b'+' | b'-' | b'.' => number(text).unwrap_or_else(|| Value::Text(text.to_owned())),
         _ => Value::Text(text.to_owned()),
     }
+}
+
+/// Returns the value of a scalar with a tag of YAML's own, `!!int`; `None` where it is not of that kind.
+pub(crate) fn tagged(text: &str, tag: &str) -> Option<Value> {
+    let read = resolve(text);
+    match (tag, read) {
+        ("str", _) => Some(Value::Text(text.to_owned())),
+        ("binary", _) => binary(text).map(Value::Text),
+        ("null", read @ Value::Null)
+        | ("bool", read @ Value::Bool(_))
+        | ("int", read @ (Value::Int(_) | Value::Large(_)))
+        | ("float", read @ Value::Float(_))
+        | ("timestamp", read @ Value::Time(_)) => Some(read),
+        ("float", Value::Int(number)) => Some(Value::Float(number as f64)),
+        ("float", Value::Large(number)) => Some(Value::Float(number as f64)),
+        ("null" | "bool" | "int" | "float" | "timestamp", _) => None,
+        (_, read) => Some(read),
+    }
+}
+
+/// Returns the text that `!!binary` stands for.
+fn binary(text: &str) -> Option<String> {
+    use base64::Engine as _;
+    let digits: String = text.split_ascii_whitespace().collect();
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(digits).ok()?).ok()
 }
 
 fn number(text: &str) -> Option<Value> {
@@ -37,9 +62,10 @@ fn number(text: &str) -> Option<Value> {
         });
     }
     if is_float(digits) {
-        return plain.parse().ok().map(Value::Float);
+        // One that is too large for a number is text.
+        return plain.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float);
     }
-    date(text).map(Value::Text)
+    date(text).map(Value::Time)
 }
 
 fn integer(digits: &str) -> Option<u64> {
@@ -74,8 +100,8 @@ fn is_float(digits: &str) -> bool {
     })
 }
 
-/// Returns the text that Compose makes of an unquoted date or time, `2024-01-02 00:00:00 +0000 UTC`.
-fn date(text: &str) -> Option<String> {
+/// Returns an unquoted date or time.
+fn date(text: &str) -> Option<Time> {
     let (day, clock) = match text.find(['T', 't', ' ']) {
         Some(at) => (&text[..at], Some((&text[at + 1..], &text[at..at + 1] == " "))),
         None => (text, None),
@@ -85,7 +111,7 @@ fn date(text: &str) -> Option<String> {
         return None;
     }
     let date = jiff::civil::Date::new(short(year, 4)?, short(month, 2)?, short(day, 2)?).ok()?;
-    let Some((clock, blank)) = clock else { return Some(format!("{date} 00:00:00 +0000 UTC")) };
+    let Some((clock, blank)) = clock else { return Some(time(format!("{date}"), "00:00:00", "", "")) };
     // After a blank there is no zone, and after a `T` there must be one.
     let zone = if blank { clock.len() } else { clock.find(['Z', '+', '-'])? };
     let (clock, zone) = clock.split_at(zone);
@@ -103,18 +129,32 @@ fn date(text: &str) -> Option<String> {
         Some(_) => return None,
     };
     let zone = match zone {
-        "" | "Z" | "+00:00" | "-00:00" => "+0000 UTC".to_owned(),
+        "" | "Z" | "+00:00" | "-00:00" => "",
         _ => {
             let (hours, minutes) = zone[1..].split_once(':')?;
             if hours.len() != 2 || minutes.len() != 2 {
                 return None;
             }
             let (_, _): (i8, i8) = (short(hours, 2).filter(|h| *h <= 24)?, short(minutes, 2).filter(|m| *m < 60)?);
-            let offset = format!("{}{hours}{minutes}", &zone[..1]);
-            format!("{offset} {offset}")
+            zone
         }
     };
-    Some(format!("{date} {hour:02}:{minute:02}:{second:02}{fraction} {zone}"))
+    Some(time(date.to_string(), &format!("{hour:02}:{minute:02}:{second:02}"), &fraction, zone))
+}
+
+/// Returns a time in both of its forms; without a zone it is UTC.
+fn time(date: String, clock: &str, fraction: &str, zone: &str) -> Time {
+    if zone.is_empty() {
+        return Time {
+            alone: format!("{date}T{clock}{fraction}Z"),
+            text: format!("{date} {clock}{fraction} +0000 UTC"),
+        };
+    }
+    let offset = zone.replace(':', "");
+    Time {
+        alone: format!("{date}T{clock}{fraction}{zone}"),
+        text: format!("{date} {clock}{fraction} {offset} {offset}"),
+    }
 }
 
 /// Returns the number of a few digits.
@@ -126,6 +166,25 @@ fn short<T: std::str::FromStr>(digits: &str, most: usize) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags() {
+        let check = |text: &str, tag: &str, expected: Option<Value>| assert_eq!(tagged(text, tag), expected, "{text}");
+        let text = |t: &str| Some(Value::Text(t.to_owned()));
+        check("1.50", "str", text("1.50"));
+        check("aGVsbG8=", "binary", text("hello"));
+        check("aGVs bG8", "binary", None);
+        check("true", "bool", Some(Value::Bool(true)));
+        check("yes", "bool", None);
+        check("0x10", "int", Some(Value::Int(16)));
+        check("1.5", "int", None);
+        check("3", "float", Some(Value::Float(3.0)));
+        check("x", "float", None);
+        check("", "null", Some(Value::Null));
+        check("x", "null", None);
+        check("x", "timestamp", None);
+        check("12", "other", Some(Value::Int(12)));
+    }
 
     #[test]
     fn plain_scalars() {
@@ -152,14 +211,20 @@ mod tests {
         check("-", text("-"));
         check(".", text("."));
         check("./x", text("./x"));
-        check("2024-01-02", text("2024-01-02 00:00:00 +0000 UTC"));
+        check("1e400", text("1e400"));
+        check("-1e400", text("-1e400"));
         check("2024-13-02", text("2024-13-02"));
-        check("2021-1-1", text("2021-01-01 00:00:00 +0000 UTC"));
-        check("2021-01-01T00:00:00Z", text("2021-01-01 00:00:00 +0000 UTC"));
-        check("2021-1-1t1:2:3Z", text("2021-01-01 01:02:03 +0000 UTC"));
-        check("2021-01-01T00:00:00.50Z", text("2021-01-01 00:00:00.5 +0000 UTC"));
-        check("2021-01-01T00:00:00+02:00", text("2021-01-01 00:00:00 +0200 +0200"));
-        check("2021-01-01 00:00:00.25", text("2021-01-01 00:00:00.25 +0000 UTC"));
+        let check_time = |input: &str, alone: &str, expected: &str| match resolve(input) {
+            Value::Time(time) => assert_eq!((time.alone.as_str(), time.text.as_str()), (alone, expected), "{input}"),
+            other => panic!("{input} is {other:?}"),
+        };
+        check_time("2024-01-02", "2024-01-02T00:00:00Z", "2024-01-02 00:00:00 +0000 UTC");
+        check_time("2021-1-1", "2021-01-01T00:00:00Z", "2021-01-01 00:00:00 +0000 UTC");
+        check_time("2021-01-01T00:00:00Z", "2021-01-01T00:00:00Z", "2021-01-01 00:00:00 +0000 UTC");
+        check_time("2021-1-1t1:2:3Z", "2021-01-01T01:02:03Z", "2021-01-01 01:02:03 +0000 UTC");
+        check_time("2021-01-01T00:00:00.50Z", "2021-01-01T00:00:00.5Z", "2021-01-01 00:00:00.5 +0000 UTC");
+        check_time("2021-01-01T00:00:00+02:00", "2021-01-01T00:00:00+02:00", "2021-01-01 00:00:00 +0200 +0200");
+        check_time("2021-01-01 00:00:00.25", "2021-01-01T00:00:00.25Z", "2021-01-01 00:00:00.25 +0000 UTC");
         for wrong in
             ["2021-01-01T00:00:00", "2021-01-01 00:00:00Z", "2021-13-01T00:00:00Z", "2021-01-01T24:00:00Z", "1-2-3"]
         {

@@ -50,12 +50,23 @@ pub enum Value {
     Large(u64),
     /// Another number.
     Float(f64),
+    /// A date or time. In texts, the reference writes it in another form than on its own.
+    Time(Time),
     /// Text.
     Text(String),
     /// A sequence.
     List(Vec<Node>),
     /// A mapping.
     Map(Map),
+}
+
+/// A date or time that was written without quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Time {
+    /// On its own: `2024-01-02T00:00:00Z`.
+    pub alone: String,
+    /// As a part of a text: `2024-01-02 00:00:00 +0000 UTC`.
+    pub text: String,
 }
 
 impl PartialEq for Node {
@@ -199,6 +210,7 @@ impl Node {
             Value::Int(number) => Some(number.to_string()),
             Value::Large(number) => Some(number.to_string()),
             Value::Float(number) => Some(super::units::float_text(*number)),
+            Value::Time(time) => Some(time.text.clone()),
             Value::Text(text) => Some(text.clone()),
             Value::List(_) | Value::Map(_) => None,
         }
@@ -210,6 +222,7 @@ impl Node {
             Value::Null => "nothing",
             Value::Bool(_) => "a boolean",
             Value::Int(_) | Value::Large(_) | Value::Float(_) => "a number",
+            Value::Time(_) => "a date",
             Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",

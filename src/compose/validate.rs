@@ -69,7 +69,11 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
 }
 
 fn range(node: &Node, field: &Field, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    if let (Some((least, most)), Some(number)) = (field.within, node.as_float())
+    let number = match field.shape {
+        Shape::Bytes(_) => node.as_text().and_then(|text| text.parse().ok()),
+        _ => node.as_float(),
+    };
+    if let (Some((least, most)), Some(number)) = (field.within, number)
         && (number < least as f64 || number > most as f64)
     {
         let most = if most == i64::MAX { String::new() } else { format!(" to {most}") };

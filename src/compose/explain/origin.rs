@@ -228,6 +228,7 @@ fn plain_json(node: &Node) -> serde_json::Value {
         Value::Int(number) => (*number).into(),
         Value::Large(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
+        Value::Time(time) => time.alone.as_str().into(),
         Value::Text(text) => text.as_str().into(),
         Value::List(items) => items.iter().map(plain_json).collect(),
         Value::Map(map) => map.iter().map(|(key, node)| (key.clone(), plain_json(node))).collect(),

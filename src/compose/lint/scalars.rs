@@ -40,7 +40,7 @@ impl Walk<'_> {
             (Shape::List(item, _), Value::List(items)) => {
                 items.iter().enumerate().for_each(|(index, node)| self.node(node, item, &path.index(index)));
             }
-            (Shape::KeyValues(_) | Shape::Options, Value::Map(map)) => {
+            (Shape::KeyValues(_) | Shape::Options | Shape::Strings, Value::Map(map)) => {
                 for (key, value) in map {
                     let path = path.key(key);
                     self.changed(value, &path);
@@ -66,7 +66,7 @@ impl Walk<'_> {
         let kind = match &read {
             Value::Int(_) | Value::Large(_) | Value::Float(_) => "a number",
             Value::Bool(_) => "a boolean",
-            Value::Text(date) if date != raw => "a date",
+            Value::Time(_) => "a date",
             _ => return,
         };
         // Not a variable's value that happens to stand at this place.

@@ -1,9 +1,11 @@
-//! The canonical tree as JSON and YAML, keys in order.
+//! The canonical tree as JSON and YAML, keys in the order of the reference.
 
+mod order;
 mod yaml;
 
-use super::schema::{Bare, Object, Print, Shape, TOP};
-use super::tree::{Map, Node, Value};
+use super::schema::{Object, Print, Shape, TOP};
+use super::tree::{Node, Value};
+use order::{Form, ordered};
 
 /// Returns the tree as `config --format json` prints it: without extension attributes below
 /// the top level, as the reference does.
@@ -21,19 +23,19 @@ pub fn config_yaml(tree: &Node) -> String {
     yaml::write(tree, &Shape::Object(&TOP))
 }
 
-/// Returns a tree that is no stack file as YAML.
+/// Returns a tree of templates (`--no-interpolate`), or one that is no stack file, as YAML.
 pub fn plain_yaml(tree: &Node) -> String {
     yaml::write(tree, &Shape::Any)
 }
 
 fn json(node: &Node, shape: &Shape) -> serde_json::Value {
     match &node.value {
-        Value::Map(map) if matches!(shape, Shape::KeyValues(Bare::Agent)) => agents(map).into(),
         Value::Null => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
         Value::Int(number) => (*number).into(),
         Value::Large(number) => (*number).into(),
         Value::Float(number) => serde_json::Number::from_f64(*number).map_or(serde_json::Value::Null, Into::into),
+        Value::Time(time) => time.alone.as_str().into(),
         Value::Text(text) => text.as_str().into(),
         // What has no known form is null when it is an empty list, as the reference's JSON has it.
         Value::List(items) if items.is_empty() && matches!(shape, Shape::Any) => serde_json::Value::Null,
@@ -43,22 +45,13 @@ fn json(node: &Node, shape: &Shape) -> serde_json::Value {
             let hidden = |key: &str| key.starts_with("x-") && table.is_some_and(|table| !std::ptr::eq(table, &TOP));
             // A limit of 0 is left out of the reference's JSON, though not out of its YAML.
             let zero = |node: &Node| node.value == Value::Int(0) && table.is_some_and(|table| table.name == "a limit");
-            sorted(map, table)
+            ordered(map, table, Form::Json)
                 .into_iter()
                 .filter(|(key, node)| !hidden(key) && !zero(node))
                 .map(|(key, node)| (json_key(key, table), json(node, value_shape(shape, key))))
                 .collect()
         }
     }
-}
-
-/// Returns SSH agents and keys as a list, by name.
-fn agents(map: &Map) -> Vec<String> {
-    let text = |(name, node): (&str, &Node)| match node.as_text() {
-        Some(path) => format!("{name}={path}"),
-        None => name.to_owned(),
-    };
-    sorted(map, None).into_iter().map(text).collect()
 }
 
 /// Returns true for what is in the tree only because the reference's JSON has it.
@@ -72,20 +65,6 @@ fn for_json(key: &str, node: &Node, table: Option<&Object>) -> bool {
         Value::Map(map) => map.iter().all(|(key, node)| for_json(key, node, inner)),
         _ => false,
     }
-}
-
-/// Returns the entries by name; at the top the name of the project comes first, then the services.
-fn sorted<'a>(map: &'a Map, table: Option<&Object>) -> Vec<(&'a str, &'a Node)> {
-    let mut entries: Vec<(&str, &Node)> = map.iter().map(|(key, node)| (key.as_str(), node)).collect();
-    let top = table.is_some_and(|table| std::ptr::eq(table, &TOP));
-    let rank = |key: &str| match key {
-        _ if !top => 0,
-        "name" => 0,
-        "services" => 1,
-        _ => 2,
-    };
-    entries.sort_by(|(a, _), (b, _)| (rank(a), *a).cmp(&(rank(b), *b)));
-    entries
 }
 
 /// Returns the key as the reference's JSON has it: device entries of `blkio_config` are capitalised.

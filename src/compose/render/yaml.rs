@@ -1,8 +1,9 @@
 //! The canonical tree as YAML: keys in order, and strings in quotes wherever some version of YAML
 //! reads them as something else, so that every program sees what is meant.
 
-use super::{agents, for_json, item_shape, sorted, table, value_shape};
-use crate::compose::schema::{Bare, Shape};
+use super::order::{Form, ordered};
+use super::{for_json, item_shape, table, value_shape};
+use crate::compose::schema::Shape;
 use crate::compose::tree::{Node, Value};
 use crate::compose::{scalar, units};
 
@@ -32,14 +33,10 @@ enum At {
 fn value(out: &mut String, node: &Node, shape: &Shape, indent: usize, at: At) {
     let gap = if at == At::Key { " " } else { "" };
     match &node.value {
-        Value::Map(map) if matches!(shape, Shape::KeyValues(Bare::Agent)) => {
-            let items = agents(map).into_iter().map(Node::from).collect();
-            value(out, &Value::List(items).into(), &Shape::Any, indent, at);
-        }
         Value::Map(map) => {
             let table = table(shape);
-            let entries: Vec<_> =
-                sorted(map, table).into_iter().filter(|(key, node)| !for_json(key, node, table)).collect();
+            let mut entries = ordered(map, table, Form::Yaml);
+            entries.retain(|(key, node)| !for_json(key, node, table));
             if entries.is_empty() {
                 out.push_str(gap);
                 out.push_str("{}\n");
@@ -79,6 +76,7 @@ fn value(out: &mut String, node: &Node, shape: &Shape, indent: usize, at: At) {
             out.push_str(gap);
             match scalar {
                 Value::Text(string) => text(out, string, indent, true),
+                Value::Time(time) => out.push_str(&time.alone),
                 Value::Float(number) => out.push_str(&float(*number)),
                 _ => out.push_str(&match scalar {
                     Value::Bool(value) => value.to_string(),
@@ -139,10 +137,31 @@ fn ambiguous(text: &str) -> bool {
     const WORDS: [&str; 12] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~", "<<", "="];
     WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
         || !matches!(scalar::resolve(text), Value::Text(read) if read == text)
+        || base_60(text)
         || (text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+            && (!text.contains(':') || text.contains('-'))
             && text.contains(|c: char| c.is_ascii_digit())
             && text.matches('.').count() < 2
             && text.bytes().all(|b| b.is_ascii_digit() || b"+-._:TtZz eExXoOaAbBcCdDfF".contains(&b)))
+}
+
+/// Returns true for what YAML 1.1 reads as a number of base 60, as `22:22`; `999:1000` is none.
+fn base_60(text: &str) -> bool {
+    let mut parts = text.trim_start_matches(['+', '-']).split(':');
+    let digits = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
+    let first = parts.next().is_some_and(|part| digits(part) && part.bytes().all(|b| b.is_ascii_digit() || b == b'_'));
+    let mut more = parts.peekable();
+    let mut rest = first && more.peek().is_some();
+    while let Some(part) = more.next() {
+        let part = if more.peek().is_none() { part.split('.').next().unwrap_or_default() } else { part };
+        let digit = |at: usize| part.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+        rest &= match part.len() {
+            1 => digit(0),
+            2 => digit(0) && digit(1) && part.as_bytes()[0] <= b'5',
+            _ => false,
+        };
+    }
+    rest
 }
 
 /// Returns true for what needs no quotes.
@@ -215,7 +234,7 @@ mod tests {
     #[test]
     fn nothing_is_read_as_something_else() {
         let tree = read(
-            "a: {list: [1, [x, {k: v}], {k: v, l: [ ]}], none: null, empty: {}, half: 0.5}\nwords: ['yes', 'N', '022', '1_000', '22:22', '2024-05-01', '2024-05-01T00:00:00Z', '', ' x', '- x', 'a: b', 'a #b', \"a\\nb\\n\", \"a\\nb\", \"\\ta\", '<<', \"it's\", '#x', 'x:', plain text, 1.2.3]\n'y': 'on'\n",
+            "a: {list: [1, [x, {k: v}], {k: v, l: [ ]}], none: null, empty: {}, half: 0.5}\nwords: ['yes', 'N', '022', '1_000', '22:22', '999:1000', '1:2:3.5', '2024-05-01', '2024-05-01T00:00:00Z', '', ' x', '- x', 'a: b', 'a #b', \"a\\nb\\n\", \"a\\nb\", \"\\ta\", '<<', \"it's\", '#x', 'x:', plain text, 1.2.3]\n'y': 'on'\n",
         );
         insta::assert_snapshot!(write(&tree, &Shape::Any), @r#"
         a:
@@ -234,6 +253,8 @@ mod tests {
           - "022"
           - "1_000"
           - "22:22"
+          - 999:1000
+          - "1:2:3.5"
           - "2024-05-01"
           - "2024-05-01T00:00:00Z"
           - ""

@@ -1,6 +1,6 @@
 //! What is put into a container from outside: ports, mounts, networks, devices.
 
-use super::{Bare, Convert, Index, Object, Shape, Twice, field};
+use super::{Bare, Convert, Index, Object, Shape, Size, Twice, Whole, field};
 
 const NOT_YET: &str = "the engine does not act on it yet";
 
@@ -11,7 +11,7 @@ pub(super) static PORT: Object = Object {
     required: &["target"],
     fields: rows![
         /// Port in the container.
-        field("target", Shape::Int),
+        field("target", Shape::Int(Whole::Usual)).within(0, i64::MAX),
         /// Port on this machine, or a range of which a free one is taken. Default: any free port.
         field("published", Shape::Short(Convert::Published, &Shape::Label)),
         /// Address of this machine on which the port is published. Default: all.
@@ -92,9 +92,9 @@ static MOUNT_TMPFS: Object = Object {
     required: &[],
     fields: rows![
         /// Most memory that it may use, in bytes or as `64m`. Default: no limit.
-        field("size", Shape::Bytes),
+        field("size", Shape::Bytes(Size::Whole)).within(0, i64::MAX),
         /// Permission bits of the folder, octal. Default: `1777`.
-        field("mode", Shape::Mode),
+        field("mode", Shape::Int(Whole::BareCut)).within(0, i64::MAX),
     ],
 };
 
@@ -127,9 +127,9 @@ pub(super) static ENDPOINT: Object = Object {
         /// Name of the interface in the container, at most 15 letters. Default: `eth0`, `eth1` and so on.
         field("interface_name", Shape::Text),
         /// Order in which networks are joined, highest first. Default: 0.
-        field("priority", Shape::Int),
+        field("priority", Shape::Int(Whole::BareCut)),
         /// The network with the highest number has the way to the outside. Default: 0.
-        field("gw_priority", Shape::Int),
+        field("gw_priority", Shape::Int(Whole::BareCut)),
         /// Options of the network driver for this container.
         field("driver_opts", Shape::Options).unused(NOT_YET),
     ],
@@ -157,7 +157,7 @@ pub(super) static BLKIO: Object = Object {
     required: &[],
     fields: rows![
         /// Weight of the container when devices are busy, from 10 to 1000. Default: 500.
-        field("weight", Shape::Int).late(),
+        field("weight", Shape::Int(Whole::Bare)).within(0, i64::MAX).late(),
         /// Weights for single devices.
         field("weight_device", Shape::List(&Shape::Object(&BLKIO_WEIGHT), Twice::Keep)),
         /// Most bytes read from a device in a second.
@@ -179,7 +179,7 @@ static BLKIO_WEIGHT: Object = Object {
         /// Path of the device, as `/dev/sda`.
         field("path", Shape::Text),
         /// Its weight, from 10 to 1000.
-        field("weight", Shape::Int).late(),
+        field("weight", Shape::Int(Whole::Bare)).within(0, i64::MAX).late().given(),
     ],
 };
 
@@ -191,7 +191,7 @@ static BLKIO_RATE: Object = Object {
         /// Path of the device, as `/dev/sda`.
         field("path", Shape::Text),
         /// Bytes a second (or as `10m`), or operations a second.
-        field("rate", Shape::Bytes),
+        field("rate", Shape::Bytes(Size::Whole)).given(),
     ],
 };
 

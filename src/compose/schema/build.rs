@@ -2,7 +2,7 @@
 
 use super::Convert;
 use super::resources::FILE_GRANT;
-use super::{Bare, Index, Object, PathRule, Shape, Twice, Values, field};
+use super::{Bare, Index, Object, PathRule, Shape, Size, Twice, Values, Whole, field};
 
 /// `ulimits`: a number or `{soft, hard}` a name.
 pub(super) const ULIMITS: Shape =
@@ -14,9 +14,9 @@ static ULIMIT: Object = Object {
     required: &["soft", "hard"],
     fields: rows![
         /// Limit that holds, which the process may raise up to the hard one. -1 is unlimited.
-        field("soft", Shape::Int).given(),
+        field("soft", Shape::Int(Whole::Usual)).given(),
         /// Highest value that the process may set. -1 is unlimited.
-        field("hard", Shape::Int).given(),
+        field("hard", Shape::Int(Whole::Usual)).given(),
     ],
 };
 
@@ -58,7 +58,7 @@ pub(super) static BUILD: Object = Object {
         /// Stage that is built. Default: the last.
         field("target", Shape::Text),
         /// Size of `/dev/shm` for `RUN`, in bytes or as `128m`. Default: `64m`.
-        field("shm_size", Shape::Bytes),
+        field("shm_size", Shape::Bytes(Size::Whole)),
         /// Lines of `/etc/hosts` for `RUN`, `HOST=ADDRESS` or a mapping.
         field("extra_hosts", Shape::Hosts),
         /// How a Windows build is isolated.

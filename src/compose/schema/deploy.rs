@@ -1,6 +1,6 @@
 //! Attributes of `deploy`.
 
-use super::{Bare, Index, Object, Shape, Twice, field};
+use super::{Bare, Index, Object, Shape, Size, Twice, Whole, field};
 
 const ONE_HOST: &str = "there is one machine, so nothing is placed";
 
@@ -15,7 +15,7 @@ pub(super) static DEPLOY: Object = Object {
         /// How clients find the containers: `vip` or `dnsrr`. Names always answer with all containers.
         field("endpoint_mode", Shape::Text).such_as(&["dnsrr", "vip"]).elsewhere("names resolve to the containers themselves"),
         /// Number of containers. Must agree with `scale`. Default: 1.
-        field("replicas", Shape::Int).within(0, i64::MAX).given(),
+        field("replicas", Shape::Int(Whole::Usual)).within(0, i64::MAX).given(),
         // Metadata of the service, not of its containers.
         /// Labels of the service; containers do not get them.
         field("labels", Shape::KeyValues(Bare::Empty)),
@@ -53,9 +53,9 @@ static LIMITS: Object = Object {
         /// Number of CPUs, as `0.5`. The same as `cpus` of the service. Default: no limit.
         field("cpus", Shape::Number).late(),
         /// Memory, in bytes or as `512m`. The same as `mem_limit` of the service. Default: no limit.
-        field("memory", Shape::Bytes),
+        field("memory", Shape::Bytes(Size::Text)),
         /// Number of processes and threads. The same as `pids_limit` of the service. Default: no limit.
-        field("pids", Shape::Int),
+        field("pids", Shape::Int(Whole::Usual)),
     ],
 };
 
@@ -67,7 +67,7 @@ static RESERVATIONS: Object = Object {
         /// Number of CPUs, as `0.5`.
         field("cpus", Shape::Number).late().unused("without a scheduler nothing is reserved"),
         /// Memory, in bytes or as `256m`. The same as `mem_reservation` of the service.
-        field("memory", Shape::Bytes),
+        field("memory", Shape::Bytes(Size::Text)),
         /// GPUs and other accelerators that a container may use.
         field("devices", Shape::List(&Shape::Object(&DEVICE_REQUEST), Twice::Keep))
             .unused("the engine does not act on it yet"),
@@ -85,7 +85,7 @@ pub(super) static DEVICE_REQUEST: Object = Object {
         /// What the device must be able to do, as `gpu`; all must hold.
         field("capabilities", Shape::Texts(Twice::Refuse)),
         /// Number of devices, or `all`. Excludes `device_ids`. Default: `all`.
-        field("count", Shape::Short(super::Convert::DeviceCount, &Shape::Int)),
+        field("count", Shape::Short(super::Convert::DeviceCount, &Shape::Int(Whole::Usual))),
         /// Devices by number, UUID or CDI name. Excludes `count`.
         field("device_ids", Shape::Texts(Twice::Refuse)),
         /// Kind of device, as `nvidia`, `amd` or `cdi`. Default: found by the capabilities.
@@ -113,7 +113,7 @@ static DISCRETE_RESOURCE: Object = Object {
         /// Name of the resource.
         field("kind", Shape::Text).given(),
         /// Number that is needed.
-        field("value", Shape::Int).given(),
+        field("value", Shape::Int(Whole::Cut)).given(),
     ],
 };
 
@@ -127,7 +127,7 @@ static RESTART_POLICY: Object = Object {
         /// Time before each restart, as `5s`. Default: `0s`.
         field("delay", Shape::Duration).given().unused("restarts back off from 100 ms"),
         /// Restarts after which it is given up. Default: no limit.
-        field("max_attempts", Shape::Int).given(),
+        field("max_attempts", Shape::Int(Whole::Usual)).within(0, i64::MAX).given(),
         /// Time that a container must run for its restart to count as a success. Default: `0s`.
         field("window", Shape::Duration).given().unused("10 s of health count as success"),
     ],
@@ -139,7 +139,7 @@ static UPDATE_CONFIG: Object = Object {
     required: &[],
     fields: rows![
         /// Containers that are replaced at the same time; 0 is all. Default: 1.
-        field("parallelism", Shape::Int).given(),
+        field("parallelism", Shape::Int(Whole::Usual)).within(0, i64::MAX).given(),
         /// Time between two groups, as `10s`. Default: `0s`.
         field("delay", Shape::Duration),
         /// What happens when it fails: `pause`, `continue` or `rollback`. Default: `pause`.
@@ -164,7 +164,7 @@ pub(super) static PLACEMENT: Object = Object {
         /// How containers are spread over machines.
         field("preferences", Shape::List(&Shape::Object(&PREFERENCE), Twice::Keep)).elsewhere(ONE_HOST),
         /// Most containers on one machine. Default: no limit.
-        field("max_replicas_per_node", Shape::Int).elsewhere(ONE_HOST),
+        field("max_replicas_per_node", Shape::Int(Whole::Usual)).within(0, i64::MAX).elsewhere(ONE_HOST),
     ],
 };
 

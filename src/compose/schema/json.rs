@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Bare, Field, Force, Object, PROJECT_X_STACK, SERVICE, SERVICE_X_STACK, Shape, TOP, Twice, Values};
+use super::{
+    Bare, Field, Force, Object, PROJECT_X_STACK, SERVICE, SERVICE_X_STACK, Shape, Size, TOP, Twice, Values, Whole,
+};
 use crate::compose::short::Convert;
 
 /// Returns the schema of a Compose file: all short and long forms, and a string with a variable
@@ -126,12 +128,15 @@ impl Generator {
             Shape::Label => json!({ "type": ["string", "number"] }),
             Shape::OneOf(words) => any_of([json!({ "enum": words }), self.variable()]),
             Shape::Bool => self.scalar("boolean", "boolean", &any_case(BOOLEANS), "write true or false"),
-            Shape::Int => self.scalar("whole_number", "integer", "^[+-]?[0-9]+$", "write a whole number"),
+            Shape::Int(Whole::Usual) => self.scalar("whole_number", "integer", WHOLE, "write a whole number"),
+            Shape::Int(Whole::Cut) => self.scalar("truncated_number", "number", WHOLE, "write a whole number"),
+            Shape::Int(Whole::Bare) => json!({ "type": "integer" }),
+            Shape::Int(Whole::BareCut) => json!({ "type": "number" }),
             Shape::Number => self.scalar("number", "number", NUMBER, "write a number"),
-            Shape::Bytes => {
-                let help = "write a number of bytes, or one with a unit: 512k, 300m, 1.5g";
-                self.scalar("size", "number", SIZE, help)
-            }
+            Shape::Bytes(Size::Number) => self.scalar("size", "number", SIZE, SIZE_HELP),
+            Shape::Bytes(Size::Whole) => self.scalar("whole_size", "integer", SIZE, SIZE_HELP),
+            Shape::Bytes(Size::Text) => self
+                .define("size_text", |_| matching(&SIZE.replace("-1|", ""), "write a string, as 512k, 300m or 1.5g")),
             Shape::Mode => self.define("mode", |_| {
                 let mut schema = scalar("integer", "^(0o)?[0-7]+$", "write permission bits as 0440");
                 schema["minimum"] = 0.into();
@@ -154,6 +159,14 @@ impl Generator {
                 "options",
                 |_| json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "null"] } }),
             ),
+            Shape::Several => self.define("several", |_| {
+                let value = json!({ "type": ["string", "number", "boolean"] });
+                let values = any_of([value.clone(), array(value, Twice::Keep)]);
+                json!({ "type": "object", "additionalProperties": values })
+            }),
+            Shape::Strings => {
+                self.define("strings", |_| json!({ "type": "object", "additionalProperties": { "type": "string" } }))
+            }
             Shape::Hosts => self.define("hosts", |_| {
                 let text = json!({ "type": "string" });
                 let address = any_of([text.clone(), array(text, Twice::Keep)]);
@@ -170,10 +183,10 @@ impl Generator {
     fn printed(&mut self, shape: &'static Shape) -> Value {
         match *shape {
             Shape::Any => json!({}),
-            Shape::Text | Shape::Label | Shape::Bytes => json!({ "type": "string" }),
+            Shape::Text | Shape::Label | Shape::Bytes(_) => json!({ "type": "string" }),
             Shape::OneOf(words) => json!({ "enum": words }),
             Shape::Bool => json!({ "type": "boolean" }),
-            Shape::Int | Shape::Mode => json!({ "type": "integer" }),
+            Shape::Int(_) | Shape::Mode => json!({ "type": "integer" }),
             Shape::Number => json!({ "type": "number" }),
             Shape::Duration => json!({ "type": "string", "pattern": DURATION }),
             Shape::Command
@@ -186,8 +199,12 @@ impl Generator {
             Shape::KeyValues(Bare::Null) => {
                 json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] } })
             }
-            Shape::KeyValues(_) | Shape::Options => {
+            Shape::KeyValues(_) | Shape::Options | Shape::Strings => {
                 json!({ "type": "object", "additionalProperties": { "type": "string" } })
+            }
+            Shape::Several => {
+                let values = array(json!({ "type": "string" }), Twice::Keep);
+                json!({ "type": "object", "additionalProperties": values })
             }
             Shape::List(item, _) => array(self.printed(item), Twice::Keep),
             Shape::Map(values) => self.map(values),
@@ -253,9 +270,11 @@ impl Generator {
                 any_of([array(name, Twice::Refuse), self.written(long)])
             }
             Convert::Gpus => any_of([json!({ "enum": ["all"] }), self.variable(), self.written(long)]),
-            Convert::Ulimit => {
-                any_of([self.written(&Shape::Int), self.written(long), json!({ "type": "object", "maxProperties": 0 })])
-            }
+            Convert::Ulimit => any_of([
+                self.written(&Shape::Int(Whole::Usual)),
+                self.written(long),
+                json!({ "type": "object", "maxProperties": 0 }),
+            ]),
             Convert::Published => self.written(long),
             Convert::Restart => any_of([json!({ "enum": [false] }), self.written(long)]),
             Convert::DeviceCount => {
@@ -320,6 +339,8 @@ const BOOLEANS: &[&str] = &["true", "yes", "y", "on", "false", "no", "n", "off"]
 const NUMBER: &str = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$";
 const SIZE: &str = r"^(-1|([0-9]+\.?[0-9]*|\.[0-9]+) ?([kKmMgGtTpP]([iI]?[bB])?|[bB])?)$";
 const DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w))+)$";
+const WHOLE: &str = "^[+-]?[0-9]+$";
+const SIZE_HELP: &str = "write a number of bytes, or one with a unit: 512k, 300m, 1.5g";
 const HOST: &str = "^[^=]+=|^[^=:]+:";
 const PORT: &str = concat!(
     r"^((([0-9.]+|\[?[0-9a-fA-F:.]+\]?):)?([0-9]+(-[0-9]+)?)?:)?0*[1-9][0-9]*(-[0-9]+)?",

@@ -44,12 +44,12 @@ pub(crate) enum Shape {
     OneOf(&'static [&'static str]),
     /// `true` or `false`, also as string.
     Bool,
-    /// A whole number, also as string.
-    Int,
+    /// A whole number.
+    Int(Whole),
     /// A number, also as string.
     Number,
-    /// A size: number or `512m`; becomes the number of bytes as string.
-    Bytes,
+    /// A size; becomes the number of bytes as string.
+    Bytes(Size),
     /// A duration `1m30s`.
     Duration,
     /// Permission bits; a string is read base 8.
@@ -68,6 +68,10 @@ pub(crate) enum Shape {
     KeyValues(Bare),
     /// A mapping to strings or numbers; values become strings.
     Options,
+    /// A mapping to strings.
+    Strings,
+    /// A mapping to values or lists of them; each becomes a list of strings.
+    Several,
     /// `extra_hosts`: mapping or list; becomes a list of `host=address`.
     Hosts,
     /// A list.
@@ -80,12 +84,36 @@ pub(crate) enum Shape {
     Short(Convert, &'static Shape),
 }
 
+/// What may stand for a whole number. The reference differs from one attribute to the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whole {
+    /// It, also as string.
+    Usual,
+    /// As usual, and what stands behind its point is cut off.
+    Cut,
+    /// It, but no string.
+    Bare,
+    /// Any number, cut off, but no string.
+    BareCut,
+}
+
+/// What may stand for a size.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// `512m` or a number; one with a point says nothing.
+    Number,
+    /// `512m` or a whole number.
+    Whole,
+    /// `512m`; a number must be in quotes.
+    Text,
+}
+
 /// What a key without a value is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bare {
     /// Taken from the environment, or unset.
     Null,
-    /// Unset, and printed as a list: SSH agents and keys.
+    /// Unset, and printed as a list: SSH agents and keys. Lists of it are not merged.
     Agent,
     /// The empty string.
     Empty,

@@ -1,6 +1,6 @@
 //! What goes on around a service's processes: environment, order, checks, hooks, logs.
 
-use super::{Bare, Index, Object, PathRule, Shape, Twice, field};
+use super::{Bare, Index, Object, PathRule, Shape, Twice, Whole, field};
 
 /// One entry of `env_file`.
 pub(super) static ENV_FILE: Object = Object {
@@ -46,7 +46,7 @@ pub(super) static HEALTHCHECK: Object = Object {
         /// Time after which a check has failed. Default: `30s`.
         field("timeout", Shape::Duration).given(),
         /// Failures in a row that make a container unhealthy. Default: 3.
-        field("retries", Shape::Int).given(),
+        field("retries", Shape::Int(Whole::Cut)).within(0, i64::MAX).given(),
         /// Time after the start in which failures do not count. Default: `0s`.
         field("start_period", Shape::Duration).given(),
         /// Time between checks in the start period. Default: `5s`.
@@ -167,7 +167,7 @@ pub(super) static PROVIDER: Object = Object {
         /// Name of the program, which is looked for in `PATH`.
         field("type", Shape::Text),
         /// Options of the program: each becomes `--NAME=VALUE`.
-        field("options", Shape::Any),
+        field("options", Shape::Several),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! Attributes of what stands beside the services: networks, volumes, configs, secrets, models,
 //! and `include`.
 
-use super::{Bare, Index, Merge, Object, PathRule, Shape, Twice, field};
+use super::{Bare, Index, Merge, Object, PathRule, Shape, Twice, Whole, field};
 
 /// One network.
 pub(super) static NETWORK: Object = Object {
@@ -44,7 +44,7 @@ pub(super) static IPAM: Object = Object {
         /// Address ranges, one for each IP version.
         field("config", Shape::List(&Shape::Object(&POOL), Twice::Keep)).merge(Merge::Ipam),
         /// Options of the driver.
-        field("options", Shape::Options).never().unused("there is only the default driver"),
+        field("options", Shape::Strings).never().unused("there is only the default driver"),
     ],
 };
 
@@ -60,7 +60,7 @@ static POOL: Object = Object {
         /// Address of the way to the outside. Default: the first of the subnet.
         field("gateway", Shape::Text),
         /// Addresses that are not given out, by host name.
-        field("aux_addresses", Shape::Options).unused("the engine does not act on it yet"),
+        field("aux_addresses", Shape::Strings).unused("the engine does not act on it yet"),
     ],
 };
 
@@ -142,7 +142,7 @@ pub(super) static MODEL: Object = Object {
         /// Artifact with the model, as `ai/smollm2`.
         field("model", Shape::Text),
         /// Most tokens in its context. Default: the model's own.
-        field("context_size", Shape::Int),
+        field("context_size", Shape::Int(Whole::Usual)),
         /// Arguments of the inference server.
         field("runtime_flags", Shape::Texts(Twice::Keep)),
     ],

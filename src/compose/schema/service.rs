@@ -8,7 +8,7 @@ use super::process::{
     DEPENDENCY, DEVELOP, ENV_FILE, EXTENDS, HEALTHCHECK, HOOK, LOGGING, MODEL_GRANT, PRE_START, PROVIDER,
 };
 use super::resources::FILE_GRANT;
-use super::{Bare, Index, Merge, Object, PathRule, Shape, Twice, Values, field};
+use super::{Bare, Index, Merge, Object, PathRule, Shape, Size, Twice, Values, Whole, field};
 use crate::compose::model::PullPolicy;
 use crate::compose::short;
 
@@ -107,7 +107,7 @@ pub(crate) static SERVICE: Object = Object {
         /// How many containers run, and within which limits.
         field("deploy", Shape::Object(&DEPLOY)).null(),
         /// Number of containers. Must agree with `deploy.replicas`. Default: 1.
-        field("scale", Shape::Int).within(0, i64::MAX).given(),
+        field("scale", Shape::Int(Whole::Usual)).within(0, i64::MAX).given(),
         /// Runs a small init process as number 1, which passes signals on and reaps what has ended. Default: `false`.
         field("init", Shape::Bool).given(),
         /// Gives the process a terminal. Default: `false`.
@@ -148,29 +148,29 @@ pub(crate) static SERVICE: Object = Object {
         /// `label=...`.
         field("security_opt", Shape::Texts(Twice::Refuse)),
         /// Most memory that a container may use, in bytes or as `512m`; more gets it killed. Default: no limit.
-        field("mem_limit", Shape::Bytes),
+        field("mem_limit", Shape::Bytes(Size::Number)),
         /// Memory that is left to a container while the machine is short of it, in bytes or as `256m`. Default: none.
-        field("mem_reservation", Shape::Bytes),
+        field("mem_reservation", Shape::Bytes(Size::Whole)),
         /// Most memory and swap together, in bytes or as `1g`. -1: unlimited. Needs `mem_limit`. Default: twice
         /// `mem_limit`.
-        field("memswap_limit", Shape::Bytes),
+        field("memswap_limit", Shape::Bytes(Size::Number)),
         /// How readily memory is swapped, from 0 to 100. Default: as the machine.
-        field("mem_swappiness", Shape::Bytes).unused(NOT_YET),
+        field("mem_swappiness", Shape::Bytes(Size::Whole)).unused(NOT_YET),
         /// Most CPU time that a container may use, as number of CPUs: `0.5` is half of one. Default: no limit.
         field("cpus", Shape::Number),
         /// Weight of a container when CPUs are short, from 2 to 262144. Default: 1024.
-        field("cpu_shares", Shape::Int),
+        field("cpu_shares", Shape::Int(Whole::Cut)),
         /// CPUs on which the processes may run: `0-3` or `0,1`. Default: all.
         field("cpuset", Shape::Text),
         /// Most processes and threads in a container; -1 is unlimited. Default: no limit.
-        field("pids_limit", Shape::Int),
+        field("pids_limit", Shape::Int(Whole::Cut)),
         /// Changes the order in which the kernel kills when memory runs out, from -1000 (late) to 1000 (early).
         /// Default: 0.
-        field("oom_score_adj", Shape::Int).within(-1000, 1000),
+        field("oom_score_adj", Shape::Int(Whole::Usual)).within(-1000, 1000),
         /// Keeps the kernel from killing processes of the container when memory runs out. Default: `false`.
         field("oom_kill_disable", Shape::Bool).elsewhere("cgroup v2 has no such switch"),
         /// Size of `/dev/shm`, in bytes or as `128m`. Default: `64m`.
-        field("shm_size", Shape::Bytes),
+        field("shm_size", Shape::Bytes(Size::Number)),
         /// Limits of each process by name, as `nofile: 65536` or with `soft` and `hard`. -1 is unlimited. Default:
         /// inherited.
         field("ulimits", ULIMITS),
@@ -232,18 +232,18 @@ pub(crate) static SERVICE: Object = Object {
         /// Control group below which that of the container is made.
         field("cgroup_parent", Shape::Text).unused(NOT_YET),
         /// Number of whole CPUs that a container may use. Default: all.
-        field("cpu_count", Shape::Int).within(0, i64::MAX).unused(NOT_YET),
+        field("cpu_count", Shape::Int(Whole::Usual)).within(0, i64::MAX).unused(NOT_YET),
         /// Share of all CPUs that a container may use, from 0 to 100. Default: no limit.
-        field("cpu_percent", Shape::Number).within(0, 100).unused(NOT_YET),
+        field("cpu_percent", Shape::Int(Whole::Usual)).within(0, 100).unused(NOT_YET),
         /// Length of the period in which `cpu_quota` holds, in microseconds. Default: 100000.
-        field("cpu_period", Shape::Int).unused(NOT_YET),
+        field("cpu_period", Shape::Int(Whole::Cut)).unused(NOT_YET),
         /// CPU time that a container may use in each period, in microseconds; -1 is unlimited. Excludes `cpus`.
         /// Default: no limit.
-        field("cpu_quota", Shape::Int).unused(NOT_YET),
+        field("cpu_quota", Shape::Int(Whole::Cut)).unused(NOT_YET),
         /// Length of the period in which `cpu_rt_runtime` holds, in microseconds.
-        field("cpu_rt_period", Shape::Int).elsewhere("the kernel has no realtime group scheduling on cgroup v2"),
+        field("cpu_rt_period", Shape::Int(Whole::Cut)).elsewhere("the kernel has no realtime group scheduling on cgroup v2"),
         /// CPU time for realtime processes in each period, in microseconds.
-        field("cpu_rt_runtime", Shape::Int).elsewhere("the kernel has no realtime group scheduling on cgroup v2"),
+        field("cpu_rt_runtime", Shape::Int(Whole::Cut)).elsewhere("the kernel has no realtime group scheduling on cgroup v2"),
         /// Managed service account of a Windows container.
         field("credential_spec", Shape::Object(&CREDENTIAL_SPEC)).elsewhere(WINDOWS),
         /// How a Windows container is isolated: `default`, `process` or `hyperv`.

@@ -1,6 +1,7 @@
 //! Loading as a whole: files in, project, tree and diagnostics out.
 
 mod diagnostics;
+mod exact;
 mod hostile;
 mod loading;
 mod model;

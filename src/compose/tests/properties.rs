@@ -130,7 +130,7 @@ fn attribute() -> impl Strategy<Value = (&'static str, Json)> {
         some(&["n", "m"]).prop_map(|list| ("networks", list)),
         Just(("networks", json!({"n": {"aliases": ["x"]}, "m": null}))),
         (1..5_i64, some(&["CMD", "true"])).prop_map(|(n, _)| ("healthcheck", json!({"test": "true", "retries": n}))),
-        (1..9_i64).prop_map(|n| ("deploy", json!({"resources": {"limits": {"memory": n << 24}}}))),
+        (1..9_i64).prop_map(|n| ("deploy", json!({"resources": {"limits": {"memory": format!("{}m", n << 4)}}}))),
         (1..9_i64).prop_map(|n| ("ulimits", json!({"nofile": n, "nproc": {"soft": 1, "hard": n}}))),
         (1..99_u32).prop_map(|n| ("stop_grace_period", json!(format!("{n}m{n}s")))),
         text().prop_map(|text| ("x-own", json!({"k": text}))),

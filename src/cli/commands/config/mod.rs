@@ -193,8 +193,12 @@ fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Res
     // Names can be told also while an env file is missing.
     options.resolve_environment = !args.no_env_resolution && (!whole || what == What::Hash);
     if what == What::Profiles {
-        // All of them are asked for, also those of services that are off.
+        // The project must be right with those that are on; then all of them are printed.
+        options.to_run = false;
+        let Loaded { tree, diagnostics, .. } = compose::load(&options);
+        let _ = ManuallyDrop::new(project::accept(&context.ui, &diagnostics, tree)?);
         options.profiles = vec!["*".to_owned()];
+        options.services.clear();
     }
     options.to_run = what == What::Hash;
     let Loaded { project, tree, diagnostics, advice, unsupported, dependency_spans, environment, .. } =
@@ -209,7 +213,7 @@ fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Res
     if options.consistency {
         project::refuse_cycles(dependency_spans)?;
     }
-    for name in chosen {
+    for name in &options.services {
         known(name, &tree)?;
     }
     if args.quiet {
@@ -240,6 +244,7 @@ fn print_model(context: &Context, args: &ConfigArgs, services: &[String]) -> Res
             match format {
                 "json" if !interpolate => serde_json::to_string_pretty(&compose::template_json(&tree))? + "\n",
                 "json" => serde_json::to_string_pretty(&compose::config_json(&tree))? + "\n",
+                _ if !interpolate => compose::plain_yaml(&tree),
                 _ => compose::config_yaml(&tree),
             }
         }

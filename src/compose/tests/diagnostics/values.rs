@@ -394,7 +394,7 @@ fn units_in_long_forms() {
     stack.yml:8:31 `5` error: `services.a.deploy.restart_policy.delay`: a duration must be a string with a unit
         write a unit: "5s"
     stack.yml:9:30 `many` error: `services.a.ulimits.nofile.soft`: "many" is not a whole number
-    stack.yml:10:28 `heavy` error: `services.a.blkio_config.weight`: "heavy" is not a whole number
+    stack.yml:10:28 `heavy` error: `services.a.blkio_config.weight` must be a number, not a string
     "#);
 }
 

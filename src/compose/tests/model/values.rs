@@ -42,8 +42,8 @@ fn limits() {
         json!({"mem_limit": "1536m", "mem_reservation": "64m", "memswap_limit": "-1", "mem_swappiness": 60, "shm_size": "1000b"}),
     );
     check(
-        "cpus: '0.5', cpu_shares: 512, cpuset: '0-1', cpu_count: 2, cpu_percent: 12.5, pids_limit: 10",
-        json!({"cpus": "0.5", "cpu_shares": 512, "cpuset": "0-1", "cpu_count": 2, "cpu_percent": 12.5, "pids_limit": 10}),
+        "cpus: '0.5', cpu_shares: 512, cpuset: '0-1', cpu_count: 2, cpu_percent: 12, pids_limit: 10",
+        json!({"cpus": "0.5", "cpu_shares": 512, "cpuset": "0-1", "cpu_count": 2, "cpu_percent": 12.0, "pids_limit": 10}),
     );
     check("cpu_quota: 25000, cpu_period: 50000", json!({"cpu_quota": "25ms", "cpu_period": "50ms"}));
     check("cpu_quota: -1, pids_limit: -1, mem_limit: 0", json!({}));
