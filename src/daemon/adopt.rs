@@ -133,6 +133,7 @@ fn revive(record: ContainerRecord, shim: Option<&ShimStatus>, now_ns: i64) -> (E
     entry.started_ns = record.runs.started_ns;
     entry.last_exit = record.runs.exit;
     entry.error = record.runs.error;
+    entry.said_ready_ns = record.runs.said_ready_ns;
     let next = match shim {
         Some(status) if status.started_ns.is_some() => {
             entry.replica = replica;

@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub autopsy: Option<JoinHandle<()>>,
     /// Looks for when its run is ready.
     pub prober: Option<Prober>,
+    /// When the run began whose log had the line that means ready.
+    pub said_ready_ns: Option<i64>,
     /// When its timer fires.
     pub armed: Option<Time>,
     /// A start is under way.
@@ -86,6 +88,7 @@ impl Entry {
             closing: None,
             autopsy: None,
             prober: None,
+            said_ready_ns: None,
             armed: None,
             launching: false,
             connecting: None,

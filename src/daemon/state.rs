@@ -29,7 +29,7 @@ use crate::lifecycle::condition::{self, Verdict};
 use crate::lifecycle::ready::Rule;
 use crate::lifecycle::{self, Command, Report, Time};
 use crate::plan::{Observed, ObservedContainer, ObservedNetwork, Wait};
-use crate::spec::{ContainerSpec, Goal, Health, NetworkSpec};
+use crate::spec::{ContainerSpec, Goal, Health, NetworkSpec, Ready};
 
 /// What the owner is told or asked.
 pub(super) enum Input {
@@ -210,7 +210,12 @@ impl State {
             }
             Input::Ailing { id, run } => self.ailing(&id, run),
             Input::Ready { id, run, rule } => {
-                if self.containers.get(&id).is_some_and(|e| e.run == run) {
+                if let Some(entry) = self.containers.get_mut(&id).filter(|e| e.run == run) {
+                    let began = entry.started_ns;
+                    if matches!(rule, Rule::Given(Ready::Log(_))) && entry.said_ready_ns != began {
+                        entry.said_ready_ns = began;
+                        self.record(&id, |runs| runs.said_ready_ns = began);
+                    }
                     self.step(&id, lifecycle::Input::Ready { rule });
                 }
             }

@@ -49,6 +49,9 @@ pub struct Runs {
     /// Why the newest start that the user asked for failed; empty when it did not.
     #[serde(default)]
     pub error: String,
+    /// When the run began whose log had the line that means ready: that line may be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_ready_ns: Option<i64>,
 }
 
 impl ContainerRecord {
@@ -161,7 +164,8 @@ mod tests {
             exit: Some(exit),
             restarts: u32::MAX,
             stopped_by_user: false,
-            error: "\"".repeat(100),
+            error: "\"".repeat(80),
+            said_ready_ns: Some(i64::MIN),
         };
         for runs in [longest, Runs { started_ns: Some(1), ..Runs::default() }] {
             change_runs(&path, |old| *old = runs.clone()).unwrap();

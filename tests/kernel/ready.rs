@@ -78,6 +78,15 @@ services:
     assert_eq!(readiness(&world, "log"), ready_by("log:ready to (accept|serve)"));
     assert_eq!(readiness(&world, "none"), ready_by("none"));
     assert_eq!(world.sh("http", "cat /www/health"), "ok");
+
+    // A new engine knows it, also where the line has gone with the oldest file of the log.
+    let name = world.container("log");
+    let log = world.root().join("logs").join(&name).join(format!("{name}.json.log"));
+    std::fs::File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+    let daemon = world.daemon();
+    world.kill(daemon);
+    becomes("another engine", &true, || world.daemon() != daemon);
+    becomes("what it knows", &ready_by("log:ready to (accept|serve)"), || readiness(&world, "log"));
 }
 
 #[test]

@@ -167,15 +167,22 @@ impl Sight {
 /// Reads the log of a run until a line matches.
 async fn follow(place: Place, pattern: String, found: impl FnOnce(Rule)) {
     let Ok(regex) = Ready::pattern(&pattern) else { return };
-    let matches = |entry: &logs::Entry| entry.time_ns >= place.started_ns && regex.is_match(entry.text.trim_end());
-    let mut old = logs::read(&place.log, Filter { since_ns: Some(place.started_ns), ..Filter::default() });
-    let mut there = old.by_ref().any(|entry| matches(&entry));
+    let started_ns = place.started_ns;
+    let matches = move |entry: &logs::Entry| entry.time_ns >= started_ns && regex.is_match(entry.text.trim_end());
+    let (log, found_in) = (place.log.clone(), matches.clone());
+    // What a new daemon finds may be much.
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut old = logs::read(&log, Filter { since_ns: Some(started_ns), ..Filter::default() });
+        let there = old.by_ref().any(|entry| found_in(&entry));
+        (there, old.position())
+    });
+    let Ok((mut there, position)) = reading.await else { return };
     if !there {
         let mut follower = match Follower::new() {
             Ok(follower) => follower,
             Err(error) => return tracing::warn!(%error, "cannot follow a log"),
         };
-        if let Err(error) = follower.add((), place.log.clone(), old.position()) {
+        if let Err(error) = follower.add((), place.log.clone(), position) {
             return tracing::warn!(%error, "cannot follow a log");
         }
         while !there {

@@ -11,7 +11,8 @@ use crate::daemon::ready::{self, Place};
 use crate::engine::{ExitStatus, Probe, ShimNotice};
 use crate::host::HostError;
 use crate::ids::ContainerId;
-use crate::lifecycle;
+use crate::lifecycle::{self, ready::Rule};
+use crate::spec::Ready;
 
 /// Bytes of a probe's output that are kept, as Docker keeps them.
 const PROBE_OUTPUT: usize = 4096;
@@ -161,6 +162,15 @@ impl State {
             started_ns: entry.started_ns.unwrap_or_default(),
         };
         let (inputs, key, run) = (self.inputs.clone(), id.clone(), entry.run);
+        if let Some(Ready::Log(pattern)) = &entry.spec.ready
+            && entry.said_ready_ns.is_some()
+            && entry.said_ready_ns == entry.started_ns
+        {
+            // An earlier daemon read the line, which may be gone by now.
+            let rule = Rule::Given(Ready::Log(pattern.clone()));
+            let _ = inputs.send(Input::Ready { id: key, run, rule });
+            return;
+        }
         let found = move |rule| drop(inputs.send(Input::Ready { id: key, run, rule }));
         match ready::look(&entry.spec, place, found) {
             Ok(prober) => entry.prober = Some(prober),

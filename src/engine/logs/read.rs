@@ -35,6 +35,9 @@ pub fn read(path: &Path, filter: Filter) -> Entries {
     let mut left = filter.tail;
     for n in 0..FILES {
         let Ok(file) = File::open(numbered(path, n)) else { continue };
+        if n > 0 && filter.since_ns.is_some_and(|since| is_older(&file, since)) {
+            break; // and so is what was written before it
+        }
         let start = match &mut left {
             None => 0,
             Some(0) if n > 0 => break,
@@ -48,6 +51,15 @@ pub fn read(path: &Path, filter: Filter) -> Entries {
         files.push_front((file, start));
     }
     Entries { files, current: None, filter, position: Position::default() }
+}
+
+/// Tells whether nothing was written to a file since then.
+fn is_older(file: &File, since_ns: i64) -> bool {
+    /// A file system's clock is behind by a tick, and a line's time is taken before it is written.
+    const CLOCK_NS: i64 = 1_000_000_000;
+    let written =
+        |found: std::fs::Metadata| found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec());
+    file.metadata().is_ok_and(|found| written(found) < since_ns.saturating_sub(CLOCK_NS))
 }
 
 /// Returns where the last `wanted` lines of a file begin, and how many there are at most.
@@ -166,5 +178,10 @@ mod tests {
         check(Filter { tail: Some(99), ..all }, "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14");
         check(Filter { since_ns: Some(3), until_ns: Some(11), ..all }, "3 4 5 6 7 8 9 10 11");
         assert_eq!(read(&folder.path().join("none"), all).count(), 0);
+        // Files from before are not read at all.
+        let past = std::time::UNIX_EPOCH + std::time::Duration::from_secs(10);
+        File::options().write(true).open(numbered(&path, 1)).unwrap().set_modified(past).unwrap();
+        assert_eq!(read(&path, Filter { since_ns: Some(12_000_000_000), ..all }).files.len(), 1);
+        assert_eq!(read(&path, Filter { since_ns: Some(10_500_000_000), ..all }).files.len(), 2);
     }
 }
