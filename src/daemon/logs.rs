@@ -37,7 +37,8 @@ impl Daemon {
         let filter = Filter { tail: request.tail, since_ns: request.since_ns, until_ns: request.until_ns };
         let mut known = HashSet::new();
         let mut logs = Vec::new();
-        for container in self.summaries(Some(project)).await {
+        let mut last_ns = super::now_ns();
+        for container in self.summaries(Some(project.clone())).await {
             let writer = Writer::of(container);
             if writer.is_wanted(&request) && known.insert(writer.container.clone()) {
                 let path = self.parts.engine.log_path(&writer.container);
@@ -98,22 +99,37 @@ impl Daemon {
                         return;
                     }
                 },
-                Some(event) = events.recv() => {
-                    if let Some(card) = crash_of(&event, &request) {
-                        // Its last line is in the file before its end is told.
-                        let rest: Vec<_> = follower.rest().collect();
-                        let lines = rest.into_iter().flat_map(|(writer, entries)| {
-                            entries.into_iter().map(move |entry| writer.line(entry)).collect::<Vec<_>>()
-                        });
-                        for line in lines.chain([card]) {
-                            if sink.send(line).await.is_err() {
-                                return;
+                event = events.recv() => {
+                    let appeared = match event {
+                        Some(event) => {
+                            if let Some(card) = crash_of(&event, &request) {
+                                // Its last line is in the file before its end is told.
+                                let rest: Vec<_> = follower.rest().collect();
+                                let lines = rest.into_iter().flat_map(|(writer, entries)| {
+                                    entries.into_iter().map(move |entry| writer.line(entry)).collect::<Vec<_>>()
+                                });
+                                for line in lines.chain([card]) {
+                                    if sink.send(line).await.is_err() {
+                                        return;
+                                    }
+                                }
                             }
+                            last_ns = event.time_ns().unwrap_or(last_ns);
+                            ended = request.until_all_ended && is_an_end(&event) && self.all_ended(&request).await;
+                            self.appeared(event).await.into_iter().collect()
                         }
-                    }
-                    ended = request.until_all_ended && is_an_end(&event) && self.all_ended(&request).await;
-                    let Some((writer, since_ns)) = self.appeared(event).await else { continue };
-                    if writer.is_wanted(&request) && known.insert(writer.container.clone()) {
+                        None => {
+                            // Let go while the client did not read: whatever appeared meanwhile is there now.
+                            *events = self.subscribe(Some(project.clone()));
+                            let all = self.summaries(Some(project.clone())).await.into_iter().map(Writer::of);
+                            ended = request.until_all_ended && self.all_ended(&request).await;
+                            all.map(|writer| (writer, last_ns)).collect::<Vec<_>>()
+                        }
+                    };
+                    for (writer, since_ns) in appeared {
+                        if !writer.is_wanted(&request) || !known.insert(writer.container.clone()) {
+                            continue;
+                        }
                         let path = self.parts.engine.log_path(&writer.container);
                         // The log may begin with the lines of an earlier container of this name.
                         let filter = Filter { since_ns: Some(since_ns), ..filter };

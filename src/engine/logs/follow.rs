@@ -1,12 +1,14 @@
 //! Follows logs as they grow, woken by the kernel (inotify).
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::{Entry, FILES, Position, numbered};
 
@@ -14,10 +16,63 @@ use super::{Entry, FILES, Position, numbered};
 #[derive(Debug)]
 pub struct Follower<K> {
     watcher: RecommendedWatcher,
-    woken: mpsc::UnboundedReceiver<notify::Result<Event>>,
+    woken: Woken,
     logs: Vec<Log<K>>,
     /// Logs that may have something, by index.
     ready: Vec<usize>,
+}
+
+/// What inotify told and nobody has looked at yet: as little as there are folders, however long that lasts.
+#[derive(Debug, Clone, Default)]
+struct Woken(Arc<(Mutex<News>, Notify)>);
+
+#[derive(Debug, Default)]
+struct News {
+    /// Folders in which something changed.
+    folders: BTreeSet<PathBuf>,
+    /// Anything may have changed.
+    all: bool,
+    failed: Option<notify::Error>,
+}
+
+impl Woken {
+    fn tell(&self, event: notify::Result<Event>) {
+        let mut news = self.lock();
+        match event {
+            Ok(event) if event.need_rescan() => news.all = true,
+            // Reading a log opens it, which inotify tells as well: only changes count.
+            Ok(event) if matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_)) => {
+                let folders = event.paths.iter().filter_map(|path| path.parent());
+                for folder in folders {
+                    if !news.folders.contains(folder) {
+                        news.folders.insert(folder.to_owned());
+                    }
+                }
+            }
+            Ok(_) => return,
+            Err(error) => news.failed = Some(error),
+        }
+        drop(news);
+        self.0.1.notify_one();
+    }
+
+    /// Returns what was told, once there is something. Cancel-safe.
+    async fn next(&self) -> io::Result<News> {
+        loop {
+            let mut news = std::mem::take(&mut *self.lock());
+            if let Some(error) = news.failed.take() {
+                return Err(io::Error::other(error));
+            }
+            if news.all || !news.folders.is_empty() {
+                return Ok(news);
+            }
+            self.0.1.notified().await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, News> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -30,16 +85,9 @@ struct Log<K> {
 impl<K: Clone> Follower<K> {
     /// Returns a follower of no log yet.
     pub fn new() -> io::Result<Self> {
-        let (wake, woken) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // Reading a log opens it, which inotify tells as well: only changes count.
-            let counts = event.as_ref().map_or(true, |event| {
-                event.need_rescan() || matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_))
-            });
-            if counts {
-                let _ = wake.send(event); // nobody listens any more when the follower is dropped
-            }
-        });
+        let woken = Woken::default();
+        let wake = woken.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| wake.tell(event));
         Ok(Self { watcher: watcher.map_err(io::Error::other)?, woken, logs: Vec::new(), ready: Vec::new() })
     }
 
@@ -63,11 +111,8 @@ impl<K: Clone> Follower<K> {
                     return Ok((log.key.clone(), entries));
                 }
             }
-            let Some(event) = self.woken.recv().await else { return Err(io::ErrorKind::BrokenPipe.into()) };
-            self.wake(&event.map_err(io::Error::other)?);
-            while let Ok(event) = self.woken.try_recv() {
-                self.wake(&event.map_err(io::Error::other)?);
-            }
+            let news = self.woken.next().await?;
+            self.wake(&news);
         }
     }
 
@@ -77,11 +122,10 @@ impl<K: Clone> Follower<K> {
     }
 
     /// Marks the logs in whose folders something changed.
-    fn wake(&mut self, event: &Event) {
+    fn wake(&mut self, news: &News) {
         for (index, log) in self.logs.iter().enumerate() {
-            let folder = log.path.parent();
             // After an overflow of the kernel's queue anything may have changed.
-            let changed = event.need_rescan() || event.paths.iter().any(|path| path.parent() == folder);
+            let changed = news.all || log.path.parent().is_some_and(|folder| news.folders.contains(folder));
             if changed && !self.ready.contains(&index) {
                 self.ready.push(index);
             }
@@ -150,5 +194,20 @@ mod tests {
             texts.extend(entries.into_iter().map(|entry| entry.text));
         }
         assert_eq!(texts, ["new\n", "newer\n"]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asks_for_takes_no_memory() {
+        let woken = Woken::default();
+        let written = |name: &str| Event::new(EventKind::Any).add_path(PathBuf::from("/logs/web").join(name));
+        for n in 0..10_000 {
+            let kind = EventKind::Modify(notify::event::ModifyKind::Any);
+            woken.tell(Ok(written(&n.to_string()).set_kind(kind)));
+        }
+        assert_eq!(woken.next().await.unwrap().folders, BTreeSet::from([PathBuf::from("/logs/web")]));
+        woken.tell(Ok(written("read")));
+        assert!(woken.lock().folders.is_empty(), "only changes count");
+        woken.tell(Err(notify::Error::generic("gone")));
+        assert!(woken.next().await.is_err());
     }
 }
