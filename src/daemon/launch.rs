@@ -140,19 +140,35 @@ async fn prepare(
     connecting: &mut Option<Duration>,
 ) -> Result<Sandbox, HostError> {
     let begun = Instant::now();
-    let netns = match namespace {
-        Namespace::Host => None,
-        Namespace::Shared(netns) => Some(netns),
-        Namespace::Own(networks) => Some(Arc::new(connect(parts, spec, &networks, standby).await?)),
+    let (netns, networks) = match namespace {
+        Namespace::Host => (None, None),
+        Namespace::Shared(netns) => (Some(netns), None),
+        Namespace::Own(networks) => (Some(Arc::new(own_namespace(parts, &networks).await?)), Some(networks)),
     };
-    *connecting = Some(begun.elapsed());
     // Published ports lead through the router; without an endpoint there is nothing to lead to.
     let upstream = upstream(spec);
     let fds = ShimFds {
         netns: netns.as_deref().map(OwnedFd::try_clone).transpose().map_err(HostError::new)?,
         router: upstream.is_some().then(|| parts.net.router_fd()).transpose().map_err(HostError::new)?,
     };
-    let shim = parts.engine.spawn_shim(spec, fds, notices).await.map_err(HostError::new)?;
+    // The shim needs the namespace, not yet what is in it: both at the same time.
+    let connected = async {
+        if let (Some(netns), Some(networks)) = (&netns, &networks) {
+            connect(parts, spec, netns, networks, standby).await?;
+        }
+        Ok::<_, HostError>(begun.elapsed())
+    };
+    let shim = match tokio::join!(connected, parts.engine.spawn_shim(spec, fds, notices)) {
+        (Ok(took), Ok(shim)) => {
+            *connecting = Some(took);
+            shim
+        }
+        (Err(error), Ok(shim)) => {
+            shim.shutdown().await;
+            return Err(error);
+        }
+        (connected, Err(error)) => return Err(connected.err().unwrap_or_else(|| HostError::new(error))),
+    };
     let Some(upstream) = upstream.filter(|_| !standby) else {
         return Ok(Sandbox { shim, netns, bound: Vec::new(), standby });
     };
@@ -177,18 +193,27 @@ fn start_error(error: StartError) -> HostError {
     }
 }
 
-/// Makes the container's network namespace, connects it and answers DNS in it.
+/// Makes a network namespace, and sees meanwhile that the networks stand.
+async fn own_namespace(parts: &Parts, networks: &[NetworkSpec]) -> Result<OwnedFd, HostError> {
+    let standing = async {
+        for network in networks {
+            parts.net.ensure_network_lately(network).await?;
+        }
+        Ok(())
+    };
+    let (stands, netns) = tokio::join!(standing, parts.net.create_namespace());
+    stands.and(netns).map_err(HostError::new)
+}
+
+/// Connects a container's network namespace and answers DNS in it.
 async fn connect(
     parts: &Parts,
     spec: &ContainerSpec,
+    netns: &OwnedFd,
     networks: &[NetworkSpec],
     standby: bool,
-) -> Result<OwnedFd, HostError> {
+) -> Result<(), HostError> {
     let net = &parts.net;
-    for network in networks {
-        net.ensure_network_lately(network).await.map_err(HostError::new)?;
-    }
-    let netns = net.create_namespace().await.map_err(HostError::new)?;
     for endpoint in &spec.endpoints {
         let network = networks.iter().find(|n| n.name == endpoint.network);
         let network = network
@@ -200,9 +225,9 @@ async fn connect(
         }
     }
     if !spec.endpoints.is_empty() {
-        answer_names(parts, spec, &netns, standby).await?;
+        answer_names(parts, spec, netns, standby).await?;
     }
-    Ok(netns)
+    Ok(())
 }
 
 /// Opens the DNS sockets in the container's namespace and makes its names known.
