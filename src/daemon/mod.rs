@@ -174,6 +174,10 @@ async fn serve(paths: &Paths) -> Result<(), Box<dyn std::error::Error>> {
     let cleaning = parts.clone();
     tokio::task::spawn_blocking(move || {
         crate::store::Trash::new(&cleaning.paths.root).empty();
+        // Records that an earlier daemon had not written to their end.
+        for folder in ["projects", "watch"] {
+            crate::store::remove_leftovers(&cleaning.paths.root.join(folder));
+        }
         if let Err(error) = cleaning.images.sweep() {
             tracing::warn!(%error, "leftovers of images could not be removed");
         }

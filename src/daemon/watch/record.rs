@@ -56,7 +56,7 @@ pub(super) fn read_all(paths: &Paths) -> Vec<Record> {
 
 /// Forgets that a project was watched.
 pub(super) fn remove(paths: &Paths, project: &ProjectName) {
-    for extension in ["json", "files"] {
+    for extension in ["json", "files", "files.new"] {
         match fs::remove_file(path(paths, project, extension)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!(%error, "a record stays"),
             _ => {}
@@ -193,7 +193,10 @@ mod tests {
         let record = Record { project: project.clone(), services: vec!["web".into()], detached: true, caller: None };
         record.write(&paths).unwrap();
         assert_eq!(read_all(&paths), [record]);
+        // What a daemon left that was killed while it wrote.
+        fs::write(folder.path().join("watch/demo.files.new"), "{").unwrap();
         remove(&paths, &project);
+        assert_eq!(fs::read_dir(folder.path().join("watch")).unwrap().count(), 0);
         assert!(read_all(&paths).is_empty() && read(&paths, &project).is_none());
     }
 }
