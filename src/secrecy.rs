@@ -7,7 +7,7 @@ use std::ops::Range;
 pub const HIDDEN: &str = "***";
 
 /// Words that make a name a secret's.
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 24] = [
     "password",
     "passwd",
     "passphrase",
@@ -23,6 +23,40 @@ const WORDS: [&str; 15] = [
     "credential",
     "credentials",
     "salt",
+    "jwt",
+    "psk",
+    "cred",
+    "creds",
+    "authorization",
+    "requirepass",
+    "masterauth",
+    "dbpass",
+    "userpass",
+];
+
+/// Words that make a name a secret's where they are its last: `GITHUB_PAT`, `BASIC_AUTH`, but not `AUTH_URL`.
+const LAST_WORDS: [&str; 5] = ["auth", "pat", "otp", "pin", "bearer"];
+
+/// Last words of what is told about a secret, and is none: `JWT_ISSUER`, `TOKEN_EXPIRY`.
+const ABOUT: [&str; 18] = [
+    "file",
+    "path",
+    "dir",
+    "issuer",
+    "expiry",
+    "expires",
+    "ttl",
+    "lifetime",
+    "audience",
+    "algorithm",
+    "alg",
+    "url",
+    "uri",
+    "length",
+    "enabled",
+    "header",
+    "rotation",
+    "policy",
 ];
 
 /// Tells whether the name of a variable, label or option is a secret's: `DB_PASSWORD`, `apiKey`,
@@ -34,17 +68,40 @@ pub fn is_secret(name: &str) -> bool {
     }
     let words = words(name);
     let has = |word: &str| words.iter().any(|own| own == word);
-    let told_elsewhere = has("public") || matches!(words.last().map(String::as_str), Some("file" | "path" | "dir"));
-    !told_elsewhere
-        && words
-            .iter()
-            .any(|word| WORDS.contains(&word.as_str()) || word.ends_with("password") || word.ends_with("secret"))
+    let told_elsewhere = has("public") || words.last().is_some_and(|last| ABOUT.contains(&last.as_str()));
+    let secret =
+        |word: &String| WORDS.contains(&word.as_str()) || word.ends_with("password") || word.ends_with("secret");
+    let last = words.last().is_some_and(|last| LAST_WORDS.contains(&last.as_str()));
+    !told_elsewhere && (last || words.iter().any(secret))
+}
+
+/// Tells whether a word of a command line is an option whose value is the next word: `--password`, `-requirepass`.
+pub fn is_secret_option(word: &str) -> bool {
+    word.len() > 2 && word.starts_with('-') && !word.contains(['=', ' ']) && is_secret(word)
 }
 
 /// Returns a value as it may be shown: `***` where the name is a secret's, and the password of a
 /// URL hidden in all others.
 pub fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
-    if is_secret(name) && !value.is_empty() { Cow::Borrowed(HIDDEN) } else { without_passwords(value) }
+    if is_secret(name) && !value.is_empty() {
+        return Cow::Borrowed(HIDDEN);
+    }
+    let mut shown = without_passwords(value);
+    // Command lines, contents of files: what is a secret by its name within the text.
+    let mut from = 0;
+    while from < shown.len() {
+        let end = shown[from..].find('\n').map_or(shown.len(), |end| from + end);
+        let mut next = end + 1;
+        for part in hidden_parts(&shown[from..end]).into_iter().rev() {
+            let (start, stop) = (from + part.start, from + part.end);
+            if &shown[start..stop] != HIDDEN {
+                next = next + HIDDEN.len() - part.len();
+                shown.to_mut().replace_range(start..stop, HIDDEN);
+            }
+        }
+        from = next;
+    }
+    shown
 }
 
 /// Attributes of Compose files that are called like secrets, but hold names.
@@ -82,6 +139,17 @@ pub fn hidden_parts(line: &str) -> Vec<Range<usize>> {
             }
             _ => false,
         };
+        if !assigned && is_secret_option(name) {
+            let start = end + count(end, &|b| matches!(b, b' ' | b',' | b'"' | b'\''));
+            let rest = &line[start..];
+            let length = rest.find([' ', ',', '"', '\'', ']', '}', ';', '|', '&', ')']).unwrap_or(rest.len());
+            let value = &rest[..length];
+            if start > end && !value.is_empty() && !value.starts_with(['-', '$', '#']) {
+                found.push(start..start + length);
+                at = start + length;
+            }
+            continue;
+        }
         if !assigned || !is_secret(name) {
             continue;
         }
@@ -158,12 +226,34 @@ mod tests {
 
     #[test]
     fn names() {
-        for name in
-            ["DB_PASSWORD", "MYSQL_ROOT_PASSWORD", "apiKey", "pgpassword", "secret", "GITHUB_TOKEN", "x-api-key"]
-        {
+        for name in [
+            "DB_PASSWORD",
+            "MYSQL_ROOT_PASSWORD",
+            "apiKey",
+            "pgpassword",
+            "secret",
+            "GITHUB_TOKEN",
+            "x-api-key",
+            "JWT",
+            "NPM_AUTH",
+        ] {
             assert!(is_secret(name), "{name}");
         }
-        for name in ["KEYCLOAK_URL", "PUBLIC_KEY", "POSTGRES_PASSWORD_FILE", "MONKEY", "USER", "TOKENIZER", "PWD", ""] {
+        for name in [
+            "KEYCLOAK_URL",
+            "PUBLIC_KEY",
+            "POSTGRES_PASSWORD_FILE",
+            "MONKEY",
+            "USER",
+            "TOKENIZER",
+            "PWD",
+            "",
+            "AUTH_URL",
+            "JWT_ISSUER",
+            "PATH",
+            "PATTERN",
+            "AUTHOR",
+        ] {
             assert!(!is_secret(name), "{name}");
         }
     }
@@ -179,6 +269,8 @@ mod tests {
         check("      apiKey: hunter2", "      apiKey: ***");
         check("- 'A_TOKEN=hunter2'", "- 'A_TOKEN=***'");
         check("a: {TOKEN: x, B: y, \"PASSWORD\":\"z, z\"}, c: d", "a: {TOKEN: ***, B: y, \"PASSWORD\":***}, c: d");
+        check("[redis-server, --requirepass, hunter2, -x]", "[redis-server, --requirepass, ***, -x]");
+        check("['--token', 'a b']", "['--token', '*** b']");
         check("[\"TOKEN=x\", \"PASS=y, z\", B=c]", "[\"TOKEN=***\", \"PASS=***\", B=c]");
         for harmless in
             ["secrets: [a]", "PASSWORD: ${PASSWORD}", "TOKEN:", "image: my/secret:1.0", "TOKEN: # none", "é=1"]
@@ -198,5 +290,16 @@ mod tests {
         check("URL", "http://h:80/a@b:c", "http://h:80/a@b:c");
         check("URL", "http://me@h", "http://me@h");
         check("A", "b", "b");
+        check("GITHUB_PAT", "x", "***");
+        check("MY_JWT", "x", "***");
+        check("BASIC_AUTH", "u:p", "***");
+        check("command", "run --password hunter2 --user u", "run --password *** --user u");
+        check("command", "A_TOKEN=abc run --api-key=b", "A_TOKEN=***");
+        check(
+            "content",
+            "user: a\npassword: hunter2\ntoken: b\nport: 1\n",
+            "user: a\npassword: ***\ntoken: ***\nport: 1\n",
+        );
+        check("command", "redis-server --requirepass $PASS", "redis-server --requirepass $PASS");
     }
 }

@@ -60,7 +60,13 @@ impl Environment {
     /// Adds variables that lose against those that are here.
     pub fn add_below(&mut self, others: Self) {
         for (name, settings) in others.variables {
-            Arc::make_mut(self.variables.entry(name).or_default()).extend(settings.iter().cloned());
+            let own = Arc::make_mut(self.variables.entry(name).or_default());
+            for setting in settings.iter() {
+                // An included file beside its project has the same `.env`.
+                if !own.contains(setting) {
+                    own.push(setting.clone());
+                }
+            }
         }
     }
 

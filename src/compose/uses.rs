@@ -55,11 +55,14 @@ impl Use {
         self.settings.as_ref()?.first()
     }
 
-    /// Returns where values stand that are not in force, because they differ from the one that is.
-    fn over(&self) -> String {
+    /// Returns the values that are not in force where they differ from the one that is, and where they stand.
+    fn over(&self, reveal: Reveal) -> String {
         let Some([first, hidden @ ..]) = self.settings.as_deref().map(Vec::as_slice) else { return String::new() };
-        let places: Vec<String> =
-            hidden.iter().filter(|other| other.value != first.value).map(|s| bare(&s.set)).collect();
+        let told = |other: &Setting| {
+            let value = assignment(&self.name, &other.value, reveal);
+            format!("{} {}", value[self.name.len() + 1..].to_owned(), place(&other.set))
+        };
+        let places: Vec<String> = hidden.iter().filter(|other| other.value != first.value).map(told).collect();
         if places.is_empty() { String::new() } else { format!(", over {}", places.join(", ")) }
     }
 
@@ -79,7 +82,7 @@ impl Use {
             Outcome::Default => format!("{name} is empty ({place}), its default is used"),
             Outcome::Nothing => format!("{name} is empty ({place}), nothing is put in its place"),
             Outcome::Alternative => format!("{assigned} {}, its replacement is used", set(&place)),
-            Outcome::Value | Outcome::Empty => format!("{assigned} {}{}", set(&place), self.over()),
+            Outcome::Value | Outcome::Empty => format!("{assigned} {}{}", set(&place), self.over(reveal)),
         }
     }
 }

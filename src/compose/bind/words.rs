@@ -11,7 +11,9 @@ impl Binder<'_> {
         for (key, value) in node.as_map().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
             match key.as_str() {
                 "image" => drop(self.image(value)),
-                "restart" => drop(self.restart(value)),
+                "restart" => {
+                    self.restart(value);
+                }
                 "ports" => value.as_list().unwrap_or_default().iter().for_each(|port| drop(self.port(port))),
                 "volumes" => self.mount_words(node),
                 "networks" => {
@@ -27,13 +29,19 @@ impl Binder<'_> {
                 "network_mode" => drop(self.network_mode(node)),
                 "cap_add" | "cap_drop" => drop(self.capabilities(node, key)),
                 "security_opt" => drop(self.security_options(node)),
-                "stop_signal" => drop(self.signal(value)),
+                "stop_signal" => {
+                    self.signal(value);
+                }
                 "container_name" => drop(self.container_name(value)),
                 "platform" => drop(self.unit::<Platform>(value)),
-                "mac_address" => drop(self.unit::<MacAddress>(value)),
+                "mac_address" => {
+                    self.unit::<MacAddress>(value);
+                }
                 "ipc" => drop(self.ipc(node)),
                 "pid" => drop(self.pid(node)),
-                "uts" => drop(self.uts(node)),
+                "uts" => {
+                    self.uts(node);
+                }
                 "dns" => drop(self.addresses(node, key)),
                 "extra_hosts" => drop(self.extra_hosts(node)),
                 "expose" => drop(self.expose(node)),
@@ -47,7 +55,9 @@ impl Binder<'_> {
                 "build" => drop(self.build(value)),
                 "develop" => drop(self.develop(value)),
                 "post_start" | "pre_stop" => drop(self.hooks(node, key)),
-                "scale" => drop(self.whole::<u32>(node, key, 0..=MAX_CONTAINERS.into())),
+                "scale" => {
+                    self.whole::<u32>(node, key, 0..=MAX_CONTAINERS.into());
+                }
                 "provider" => drop(self.provider(value)),
                 "x-stack" => drop(self.x_stack(node, x_stack)),
                 "mem_limit" | "mem_reservation" | "memswap_limit" | "mem_swappiness" | "cpus" | "cpuset"

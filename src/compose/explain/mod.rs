@@ -146,7 +146,12 @@ fn redacted(node: &Node, section: &str, key: &str, uses: &[Use]) -> (serde_json:
             (serde_json::Value::Object(entries.collect()), secret)
         }
         Value::List(items) => {
-            let shown: Vec<_> = items.iter().map(|item| redacted(item, section, key, uses)).collect();
+            let after = |index: usize| index > 0 && items[index - 1].as_text().is_some_and(secrecy::is_secret_option);
+            let shown = items.iter().enumerate().map(|(index, item)| match after(index) {
+                true => (secrecy::HIDDEN.into(), true),
+                false => redacted(item, section, key, uses),
+            });
+            let shown: Vec<(serde_json::Value, bool)> = shown.collect();
             let secret = shown.iter().any(|(_, hidden)| *hidden);
             (shown.into_iter().map(|(value, _)| value).collect(), secret)
         }

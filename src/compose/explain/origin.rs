@@ -103,7 +103,13 @@ impl Origins<'_> {
     fn hidden(&self, node: &Node, rest: &[Step], steps: &[Step], found: &mut Vec<Candidate>) {
         for hidden in node.trail.iter().flat_map(|trail| &trail.hidden) {
             if let Some(candidate) = path::at(hidden, rest) {
-                found.extend(self.candidates(candidate, steps));
+                let mut given = self.candidates(candidate, steps);
+                if !self.reveal && follows_secret_option(hidden, rest) {
+                    for candidate in &mut given {
+                        (candidate.value, candidate.secret) = (secrecy::HIDDEN.into(), true);
+                    }
+                }
+                found.extend(given);
                 if !rest.is_empty() {
                     self.hidden(candidate, &[], steps, found);
                 }
@@ -192,11 +198,19 @@ impl Origins<'_> {
         let name = steps.iter().rev().find_map(key).unwrap_or_default();
         let (value, secret) = match self.reveal {
             true => (plain_json(node), false),
+            false if follows_secret_option(&self.provenance.tree, steps) => (secrecy::HIDDEN.into(), true),
             false => redacted(node, &section, &name, &variables),
         };
         let whole = secret && variables.iter().all(|used| !secrecy::is_secret(&used.name));
         let excerpt = span.as_ref().map(|span| excerpt(span, self.reveal, whole));
-        let notes = self.secret_source(node, &section, steps);
+        let mut notes = self.secret_source(node, &section, steps);
+        for used in variables.iter().filter(|used| used.outcome == Outcome::Value) {
+            let default = span.as_ref().and_then(|span| default_of(span, &used.name));
+            if let Some(default) = default.filter(|default| used.setting().is_some_and(|set| set.value != *default)) {
+                let shown = if self.reveal { default.into() } else { secrecy::shown(&used.name, default) };
+                notes.push(format!("the default of {} would be {shown:?}", used.name));
+            }
+        }
         Candidate { value, secret, revealed: self.reveal, kind, origin, span, excerpt, variables, notes }
     }
 
@@ -221,6 +235,14 @@ impl Origins<'_> {
     }
 }
 
+/// Tells whether an item of a list is the value of the option before it: `[--password, x]`.
+fn follows_secret_option(tree: &Node, steps: &[Step]) -> bool {
+    let Some((Step::Index(index), above)) = steps.split_last() else { return false };
+    let items = path::at(tree, above).and_then(Node::as_list).unwrap_or_default();
+    let before = index.checked_sub(1).and_then(|before| items.get(before)).and_then(Node::as_text);
+    before.is_some_and(secrecy::is_secret_option)
+}
+
 fn plain_json(node: &Node) -> serde_json::Value {
     match &node.value {
         Value::Null => serde_json::Value::Null,
@@ -233,6 +255,25 @@ fn plain_json(node: &Node) -> serde_json::Value {
         Value::List(items) => items.iter().map(plain_json).collect(),
         Value::Map(map) => map.iter().map(|(key, node)| (key.clone(), plain_json(node))).collect(),
     }
+}
+
+/// Returns the default that a text gives a variable: `1.25` of `${TAG:-1.25}`.
+fn default_of<'a>(span: &'a Span, name: &str) -> Option<&'a str> {
+    let text = span.source.text.get(span.start..span.end)?;
+    let (_, rest) = text.split_once(&format!("${{{name}"))?;
+    let rest = rest.strip_prefix(":-").or_else(|| rest.strip_prefix('-'))?;
+    let mut open = 1_usize;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(&rest[..at]);
+        }
+    }
+    None
 }
 
 /// Returns the words and numbers in a text.

@@ -9,6 +9,9 @@ use crate::compose::schema::{Shape, TOP};
 use crate::compose::tree::{Map, Node, Value};
 use crate::diag::{Span, nearest};
 
+/// Most attributes that are listed where a path leads nowhere.
+const MAX_LISTED: usize = 16;
+
 /// Attributes that loading resolves into others.
 const FOLDED: [(&str, &str); 5] = [
     ("extends", "what it extends is merged into the service"),
@@ -287,11 +290,14 @@ fn missing_key(
         true => format!("did you mean the service `{near}`? "),
         false => format!("did you mean `{}`? ", path(near)),
     });
-    help += &has;
-    if !services.is_empty() {
+    if near.is_none() {
+        help += &has;
+    }
+    if near.is_none() && !services.is_empty() {
         let _ = write!(help, "; its services are {}", list(&services));
     }
-    if !others.is_empty() {
+    // All that a service may have is no answer; of a small section it is.
+    if near.is_none() && !others.is_empty() && others.len() <= MAX_LISTED {
         let _ = write!(help, "; also allowed: {}", list(&others));
     }
     (message, Some(help))

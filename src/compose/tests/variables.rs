@@ -25,7 +25,7 @@ fn of_the_shell_over_the_env_file() {
     insta::assert_snapshot!(diagnose(&[("stack.yml", stack), (".env", "SET=1g\n")], |_| {}), @r#"
     stack.yml:2:30 `'${SET}'` error: `services.web.mem_limit`: "value" is not a size
         write a number of bytes, or one with a unit: 512k, 300m, 1.5g
-        note: SET=value is set in the shell, over .env:1
+        note: SET=value is set in the shell, over 1g in .env:1
     "#);
 }
 
@@ -39,7 +39,7 @@ fn of_a_named_env_file() {
         note: INIT=maybe is set in a.env:1
     stack.yml:2:55 `'${T}'` error: `services.web.stop_grace_period`: "5" is not a duration
         write a number with its unit: 500ms, 10s, 1m30s, 2h
-        note: T=5 is set in b.env:2, over a.env:2
+        note: T=5 is set in b.env:2, over 5s in a.env:2
     "#);
 }
 
