@@ -11,7 +11,7 @@ use super::discover::{self, Input};
 use super::environment::Environment;
 use super::files::Kind;
 use super::interpolate::Interpolation;
-use super::limits::{self, Budget, MAX_CHAIN, MAX_FILE, MAX_FILES};
+use super::limits::{self, Budget, MAX_EXTENDS, MAX_FILE, MAX_FILES, MAX_INCLUDES};
 use super::merge::{merge, ssh_of_both, ssh_of_two, strip_resets};
 use super::paths::{self, Base};
 use super::provenance::{Trail, Via};
@@ -220,15 +220,19 @@ impl<'a> Assembly<'a> {
             return;
         }
         let link = (services.file.to_owned(), name.to_owned());
-        if chain.contains(&link) || chain.len() >= MAX_CHAIN {
+        if chain.contains(&link) || chain.len() >= MAX_EXTENDS {
             let circle = chain.contains(&link);
             let names: Vec<&str> = chain.iter().map(|(_, name)| name.as_str()).chain([name]).collect();
             let message = match circle {
                 true => format!("services extend each other in a circle: {}", names.join(" -> ")),
-                false => format!("more than {MAX_CHAIN} services extend one another: {}", names.join(" -> ")),
+                false => format!("more than {MAX_EXTENDS} services extend one another: {}", ends(&names)),
+            };
+            let help = match circle {
+                true => "take `extends` out of one of them",
+                false => "let some of them extend the last one directly",
             };
             let place = services.map.get(name).and_then(Node::key_or_span);
-            self.diagnostics.push(Diagnostic::error(message, place));
+            self.diagnostics.push(Diagnostic::error(message, place).help(help));
             return;
         }
         let Some(service) = services.map.get_mut(name) else { return };
@@ -365,14 +369,21 @@ impl<'a> Assembly<'a> {
             let path = base.locate(node.as_text()?);
             let identity = self.options.disk.identity(&path);
             let circle = chain.iter().any(|link| link.identity == identity);
-            if circle || chain.len() >= MAX_CHAIN {
+            if circle || chain.len() >= MAX_INCLUDES {
                 let names = chain.iter().map(|link| &link.path).chain([&path]);
                 let names: Vec<String> = names.map(|path| self.shown(path)).collect();
                 let message = match circle {
                     true => format!("files include each other in a circle: {}", names.join(" -> ")),
-                    false => format!("more than {MAX_CHAIN} files include one another: {}", names.join(" -> ")),
+                    false => {
+                        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                        format!("more than {MAX_INCLUDES} files include one another: {}", ends(&names))
+                    }
                 };
-                self.diagnostics.push(Diagnostic::error(message, node.span.clone()));
+                let help = match circle {
+                    true => "take `include` out of one of them",
+                    false => "include some of them from the first file directly",
+                };
+                self.diagnostics.push(Diagnostic::error(message, node.span.clone()).help(help));
                 return None;
             }
             folder = folder.or_else(|| path.parent().map(FilePath::to_owned));
@@ -448,7 +459,9 @@ impl<'a> Assembly<'a> {
 
     fn read(&mut self, path: PathBuf, named: &Node) -> Option<Input> {
         if self.files >= MAX_FILES {
-            self.diagnostics.push(Diagnostic::error(format!("more than {MAX_FILES} files"), named.span.clone()));
+            let message = format!("this project is made from more than {MAX_FILES} files");
+            let diagnostic = Diagnostic::error(message, named.span.clone()).help("put several services into one file");
+            self.diagnostics.push(diagnostic);
             return None;
         }
         if let Some(refusal) = named.as_text().and_then(discover::remote) {
@@ -511,6 +524,12 @@ impl Services<'_> {
         canonical(&mut service, &Shape::Object(&SERVICE), &path, &mut assembly.context());
         self.map.insert(name.to_owned(), service);
     }
+}
+
+/// Returns the beginning and the end of a long chain.
+fn ends(names: &[&str]) -> String {
+    let (first, last) = (&names[..names.len().min(3)], &names[names.len().saturating_sub(2).max(3)..]);
+    format!("{} -> ... -> {}", first.join(" -> "), last.join(" -> "))
 }
 
 fn two_of_ssh(name: &str, place: Option<Span>) -> Diagnostic {

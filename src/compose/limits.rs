@@ -19,8 +19,10 @@ pub(crate) const MAX_TEXT: usize = 32 << 20;
 pub(crate) const MAX_DEPTH: usize = 100;
 /// Values that the aliases of one file together may stand for.
 pub(crate) const MAX_ALIASED: usize = 250_000;
-/// Deepest chain of files that include one another, and of services that extend one another.
-pub(crate) const MAX_CHAIN: usize = 50;
+/// Deepest chain of files that include one another. Circles are told by the files in them, not by this.
+pub(crate) const MAX_INCLUDES: usize = 50;
+/// Deepest chain of services that extend one another. Circles are told by the services in them, not by this.
+pub(crate) const MAX_EXTENDS: usize = 200;
 /// Files that one project may be made from.
 pub(crate) const MAX_FILES: usize = 2000;
 /// Diagnostics that are shown; who has made so many mistakes does not read more.
@@ -87,7 +89,7 @@ impl Budget {
     pub(crate) fn bytes(&self, count: usize, at: Option<&Span>, diagnostics: &mut Vec<Diagnostic>) -> bool {
         self.bytes.take(count, at, diagnostics, || {
             Diagnostic::error(format!("the files of this project have more than {MAX_BYTES} bytes"), None)
-                .help("a file counts each time that it is read")
+                .help("a file counts each time that it is read: split the project, or include the file once")
         })
     }
 
@@ -96,7 +98,7 @@ impl Budget {
         self.values.take(count, at, diagnostics, || {
             Diagnostic::error(format!("this project stands for more than {MAX_VALUES} values"), None)
                 .label("here are too many")
-                .help("what `extends`, aliases, ranges of ports and env files stand for counts, too")
+                .help("what `extends`, aliases, ranges of ports and env files stand for counts, too: split the project")
         })
     }
 
@@ -104,6 +106,7 @@ impl Budget {
     pub(crate) fn text(&self, count: usize, at: Option<&Span>, diagnostics: &mut Vec<Diagnostic>) -> bool {
         self.text.take(count, at, diagnostics, || {
             Diagnostic::error(format!("variables make more than {MAX_TEXT} bytes of text"), None)
+                .help("put long texts into files: `env_file`, `configs` or `secrets`")
         })
     }
 }

@@ -68,7 +68,9 @@ fn source(path: &Path, bytes: Vec<u8>, diagnostics: &mut Vec<Diagnostic>) -> Opt
     let name = path.display();
     if bytes.len() > MAX_FILE {
         let message = format!("{name} is too large: {} bytes, at most {MAX_FILE} are read", bytes.len());
-        diagnostics.push(Diagnostic::error(message, None));
+        let help =
+            "split it: other files come in by `include`, `extends` or a second -f, and data by `env_file` or `configs`";
+        diagnostics.push(Diagnostic::error(message, None).help(help));
         return None;
     }
     let bytes = match utf16(&bytes) {
@@ -381,14 +383,17 @@ impl Reader<'_> {
         self.aliased += size;
         if self.aliased > MAX_ALIASED {
             let message = format!("the aliases of this file stand for more than {MAX_ALIASED} values");
-            return Err(Diagnostic::error(message, span.cloned()).label("one too many").into());
+            return Err(Diagnostic::error(message, span.cloned())
+                .label("one too many")
+                .help("put some of the services into another file and `include` it")
+                .into());
         }
         if self.budget.values(size, span, self.diagnostics) { Ok(()) } else { Err(Stop::Told) }
     }
 
     fn syntax_error(&self, info: &str, span: Span) -> Diagnostic {
         if info == "recursion limit exceeded" {
-            return Diagnostic::error(format!("nested too deeply: more than {MAX_DEPTH} levels"), span);
+            return too_deep(span);
         }
         let bracket = |frame: &&Frame| matches!(self.source.text.as_bytes().get(frame.start.start), Some(b'[' | b'{'));
         syntax::explain(info, span, self.stack.iter().rfind(bracket).map(|frame| &frame.start))
@@ -438,6 +443,7 @@ fn height(node: &Node) -> usize {
 
 fn too_deep(span: Span) -> Diagnostic {
     Diagnostic::error(format!("nested too deeply: more than {MAX_DEPTH} levels"), span)
+        .help("no attribute needs more than about ten; put data into a file of its own and mount it")
 }
 
 fn mark(tag: Option<&Tag>) -> Mark {

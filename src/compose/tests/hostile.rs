@@ -247,6 +247,32 @@ fn files_that_name_one_another() {
 }
 
 #[test]
+fn long_chains_of_extends() {
+    let chain = |length: usize| {
+        let links: String = (1..length).map(|n| format!("  s{}: {{extends: s{n}}}\n", n - 1)).collect();
+        format!("services:\n{links}  s{}: {{image: end}}\n", length - 1)
+    };
+    let value = super::config(&chain(200));
+    assert_eq!(value["services"]["s0"]["image"], "end");
+    let message = refuse(chain(300).as_bytes());
+    assert!(
+        message.contains("more than 200 services extend one another: s0 -> s1 -> s2 -> ... -> s199 -> s200"),
+        "{message}"
+    );
+    assert!(message.contains("let some of them extend the last one directly"), "{message}");
+    // The same, each in a file of its own.
+    let names: Vec<String> = (0..150).map(|n| format!("f{n}.yml")).collect();
+    let text = |n: usize| format!("services: {{a: {{extends: {{file: f{}.yml, service: a}}}}}}\n", n + 1);
+    let mut texts: Vec<String> = (0..150).map(text).collect();
+    texts[149] = "services: {a: {image: end}}\n".to_owned();
+    let mut files: Vec<(&str, &[u8])> =
+        names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+    files.push(("stack.yml", b"services: {a: {extends: {file: f0.yml, service: a}}}\n"));
+    let loaded = super::load_files(&files, |_| {});
+    assert_eq!(crate::compose::config_json(&loaded.tree.unwrap())["services"]["a"]["image"], "end");
+}
+
+#[test]
 fn files_that_multiply() {
     // Every file includes the next one twice.
     let names: Vec<String> = (0..40).map(|n| format!("f{n}.yml")).collect();

@@ -23,9 +23,10 @@ fn extends_in_a_circle() {
   a: {image: x, extends: b}
   b: {image: x, extends: a}
 "#;
-    insta::assert_snapshot!(diagnose(text), @r#"
+    insta::assert_snapshot!(diagnose(text), @r"
     stack.yml:2:3 `a` error: services extend each other in a circle: a -> b -> a
-    "#);
+        take `extends` out of one of them
+    ");
 }
 
 #[test]
@@ -108,9 +109,10 @@ fn extends_in_a_circle_through_files() {
 "#,
         ),
     ];
-    insta::assert_snapshot!(diagnose_files(&files), @r#"
+    insta::assert_snapshot!(diagnose_files(&files), @r"
     stack.yml:2:3 `web` error: services extend each other in a circle: web -> app -> web
-    "#);
+        take `extends` out of one of them
+    ");
 }
 
 #[test]
@@ -214,9 +216,10 @@ fn files_that_include_each_other() {
 "#,
         ),
     ];
-    insta::assert_snapshot!(diagnose_files(&files), @r#"
+    insta::assert_snapshot!(diagnose_files(&files), @r"
     b.yml:1:11 `a.yml` error: files include each other in a circle: stack.yml -> a.yml -> b.yml -> a.yml
-    "#);
+        take `include` out of one of them
+    ");
 }
 
 #[test]
