@@ -110,8 +110,13 @@ impl Volumes {
     pub fn ensure(&self, spec: &VolumeSpec) -> Result<VolumeInfo, VolumeError> {
         let name = &spec.name;
         check_name(name)?;
-        if let Some(info) = self.inspect(name)? {
+        if let Some(record) = self.record(name)? {
+            let info = self.info(name, &record);
             self.check_device(&info)?;
+            if record.device.is_none() && !record.seeded {
+                // Nobody has used it: whoever made it may have been killed in the middle.
+                fs::create_dir_all(&info.path).map_err(io_error("make the folder", &info.path, name))?;
+            }
             return Ok(info);
         }
         if spec.external {
@@ -126,10 +131,10 @@ impl Volumes {
         };
         let info = VolumeInfo { created: true, ..self.info(name, &record) };
         self.check_device(&info)?;
-        fs::create_dir_all(&data).map_err(io_error("make the folder", &data, name))?;
-        // Lost in a power cut, the record is made anew: the data is what counts, and it has
-        // just begun to exist.
+        // First: a folder without it would be nobody's, and stay for ever. Lost in a power cut, it is
+        // made anew: the data is what counts, and it has just begun to exist.
         store::write(&self.record_path(name), &record, Durability::Fast)?;
+        fs::create_dir_all(&data).map_err(io_error("make the folder", &data, name))?;
         Ok(info)
     }
 

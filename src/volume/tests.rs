@@ -175,3 +175,18 @@ fn what_cannot_be_is_explained() {
     volumes.remove(&info.name).unwrap();
     assert!(device.join("mine").exists(), "a folder of the host is not ours to remove");
 }
+
+#[test]
+fn a_volume_whose_making_was_interrupted_keeps_its_owner() {
+    let (dir, volumes) = world();
+    let mine = VolumeSpec { labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..spec("data") };
+    let made = volumes.ensure(&mine).unwrap();
+    // The record was written, its folder was not made.
+    fs::remove_dir(&made.path).unwrap();
+    let found = volumes.ensure(&mine).unwrap();
+    assert_eq!((&found.labels, found.created, found.path.is_dir()), (&mine.labels, false, true));
+    // One that was used is never made anew: its data is somewhere else.
+    volumes.seed(&mine.name, &[], "/data").unwrap();
+    fs::rename(&found.path, dir.path().join("elsewhere")).unwrap();
+    assert!(!volumes.ensure(&mine).unwrap().path.exists());
+}
