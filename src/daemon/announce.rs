@@ -71,8 +71,10 @@ impl Announcer {
         if let Some(held) = held.iter_mut().find(|held| held.number == place.number) {
             held.action = Some(action);
         }
-        while let Some(Held { spec, action: Some(action), .. }) = held.pop_front_if(|held| held.action.is_some()) {
-            self.tell_now(&spec, action);
+        while held.front().is_some_and(|held| held.action.is_some()) {
+            if let Some(Held { spec, action: Some(action), .. }) = held.pop_front() {
+                self.tell_now(&spec, action);
+            }
         }
         if !held.is_empty() {
             self.held.insert(place.container, held);

@@ -100,7 +100,7 @@ impl Session {
             for job in jobs {
                 match job {
                     Job::Copy(service, copying) => self.copy(service, copying),
-                    Job::Turn(service, turn) => self.turn(service, turn),
+                    Job::Turn(service, turn) => self.turn(service, &turn),
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// Begins to run commands and to restart, but for what is found to be a loop.
-    fn turn(&mut self, service: ServiceName, turn: Turn) {
+    fn turn(&mut self, service: ServiceName, turn: &Turn) {
         let now = self.now();
         for rule in turn.exec.keys().chain(&turn.restart) {
             let own = self.guard.suspects(*rule, &turn.causes, now);
@@ -210,7 +210,7 @@ impl Session {
     pub(super) fn done(&mut self, done: Result<Done, JoinError>) {
         match done {
             Ok(Done::Copied { service, generation, completed, found }) => {
-                self.copied(&service, generation, completed, found)
+                self.copied(&service, generation, &completed, found);
             }
             Ok(Done::Turned { service, generation, rules, causes }) => {
                 let now = self.now();
@@ -231,10 +231,10 @@ impl Session {
 
     /// A container that was seen before is no reason to restart, but for changes while none ran: it would go on for
     /// ever where its start changes a copied file.
-    fn copied(&mut self, service: &ServiceName, generation: u64, completed: Containers, found: Found) {
+    fn copied(&mut self, service: &ServiceName, generation: u64, completed: &Containers, found: Found) {
         let mut more = Turn::default();
         let mut behind = found.none_ran;
-        if completed != Containers::None {
+        if *completed != Containers::None {
             let mut new = self.behind.remove(service);
             for id in &found.seen {
                 new |= self.guard.is_new(id);
