@@ -5,7 +5,8 @@
 //! seed -> fault::faults -> inject -> (observe::look -> observe::complaints) until none -> records::check -> next
 //! ```
 //!
-//! `STACK_CHAOS_SEED` sets the seed, which is random else and always printed; `STACK_CHAOS_FAULTS` how many faults.
+//! `STACK_CHAOS_SEED` sets the seed, which is always printed, `STACK_CHAOS_FAULTS` how many faults. With neither, as in the
+//! ordinary suite, it is the same short run each time; with a number alone the seed is random.
 
 mod fault;
 mod inject;
@@ -29,6 +30,8 @@ use stack::{Expected, SERVICES, Wanted};
 
 /// Faults of the ordinary suite; `make chaos` makes 300.
 const FAULTS: usize = 40;
+/// What the ordinary suite begins with.
+const SEED: u64 = 13;
 /// What is left of a fault after this is not mended by itself.
 const LIMIT: Duration = Duration::from_secs(20);
 /// A pause of a policy that is longer than this is cut short as a user would, so that the test ends in time.
@@ -101,8 +104,9 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn a_stack_survives_random_faults() {
     let random = || u64::from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
-    let seed = number("STACK_CHAOS_SEED").unwrap_or_else(random);
-    let count = number("STACK_CHAOS_FAULTS").map_or(FAULTS, |count| usize::try_from(count).unwrap());
+    let count = number("STACK_CHAOS_FAULTS");
+    let seed = number("STACK_CHAOS_SEED").unwrap_or_else(|| if count.is_some() { random() } else { SEED });
+    let count = count.map_or(FAULTS, |count| usize::try_from(count).unwrap());
     println!("STACK_CHAOS_SEED={seed} STACK_CHAOS_FAULTS={count}");
     let world = World::new();
     let disk = Disk::new(world.folder().join("small"));
