@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, Failure, FailureKind};
 use crate::host::{Host, HostError};
-use crate::plan::{Op, Plan, Step, StepId};
+use crate::plan::{Cause, Op, Plan, Step, StepId};
 use progress::Progress;
 
 /// Steps that work at the same time unless the caller says otherwise: enough to hide waits, few
@@ -68,7 +68,8 @@ pub struct Skipped {
 /// Executes a plan.
 ///
 /// At most `limit` steps work at the same time; steps that only wait (for a condition, for a
-/// container to stop) do not count. Once `cancel` holds true no further step begins, waits for
+/// container to stop) do not count. After a failure, what is only waited for because the command waits
+/// (`--wait`) is not waited for to its end. Once `cancel` holds true no further step begins, waits for
 /// conditions end, and steps that work are let finish, so that nothing is left half done; a
 /// `cancel` whose sender is gone never cancels. `events` hears progress lines.
 ///
@@ -106,6 +107,12 @@ pub async fn apply<H: Host>(
                 });
                 running.insert(task.id(), (index, task, epoch.elapsed()));
             }
+        }
+        // Once something failed nobody is kept waiting for services that may never be ready.
+        let only_waited =
+            |index: &usize| walk.steps[*index].cause == Cause::Waited && walk.dependents[*index].is_empty();
+        if !outcome.failures.is_empty() && running.values().all(|(index, ..)| only_waited(index)) {
+            running.values().for_each(|(_, task, _)| task.abort());
         }
         let ended = tokio::select! {
             // Cancel-safe: a result that was not taken stays in the set.

@@ -265,3 +265,16 @@ fn an_update_that_fails_is_a_failure_of_its_service() {
     };
     assert_eq!(kind(&Op::WatchReplicas(batch)), FailureKind::Service);
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_nobody_waits_for_what_only_the_command_waits_for() {
+    let yaml = "services: {a: , slow: , dep: {depends_on: {db: {condition: service_healthy}}}, db: {healthcheck: {test: {shell: x}}}}";
+    let plan = World::new().waiting().plan(yaml);
+    let host = FakeHost::new(step()).fails("await a", "it ended").takes("await slow", 60_000).takes("await db", 500);
+    let ended = run(plan, host, 16).await;
+    assert_eq!(ended.outcome.failures.len(), 1, "{}", ended.log);
+    // What others depend on is waited for, and they start.
+    assert!(ended.log.contains("start app-dep-1"), "{}", ended.log);
+    assert!(ended.took < Duration::from_secs(1), "{:?}", ended.took);
+    assert!(!ended.outcome.cancelled && !ended.outcome.is_success());
+}

@@ -61,6 +61,12 @@ impl World {
         world
     }
 
+    /// The command waits (`--wait`).
+    pub(crate) fn waiting(mut self) -> Self {
+        self.wishes.wait = true;
+        self
+    }
+
     fn image(&mut self, reference: &str, config: ImageConfig) {
         let id = Digest::of(format!("{reference}{config:?}").as_bytes());
         self.images.insert(reference.to_owned(), ImageInfo { id, layers: vec!["/layers/1".into()], config });
