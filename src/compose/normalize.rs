@@ -43,7 +43,7 @@ pub(crate) fn defaults(whole: &mut Node, raw: bool) {
             for (list, devices) in blkio {
                 match list.as_str() {
                     "weight_device" => {
-                        each_item(Some(devices), |device| put(device, "weight", || Value::Int(0).into()))
+                        each_item(Some(devices), |device| put(device, "weight", || Value::Int(0).into()));
                     }
                     list if list.starts_with("device_") => {
                         each_item(Some(devices), |device| put(device, "rate", || "0".into()));

@@ -111,7 +111,7 @@ fn date(text: &str) -> Option<Time> {
         return None;
     }
     let date = jiff::civil::Date::new(short(year, 4)?, short(month, 2)?, short(day, 2)?).ok()?;
-    let Some((clock, blank)) = clock else { return Some(time(format!("{date}"), "00:00:00", "", "")) };
+    let Some((clock, blank)) = clock else { return Some(time(&date.to_string(), "00:00:00", "", "")) };
     // After a blank there is no zone, and after a `T` there must be one.
     let zone = if blank { clock.len() } else { clock.find(['Z', '+', '-'])? };
     let (clock, zone) = clock.split_at(zone);
@@ -139,11 +139,11 @@ fn date(text: &str) -> Option<Time> {
             zone
         }
     };
-    Some(time(date.to_string(), &format!("{hour:02}:{minute:02}:{second:02}"), &fraction, zone))
+    Some(time(&date.to_string(), &format!("{hour:02}:{minute:02}:{second:02}"), &fraction, zone))
 }
 
 /// Returns a time in both of its forms; without a zone it is UTC.
-fn time(date: String, clock: &str, fraction: &str, zone: &str) -> Time {
+fn time(date: &str, clock: &str, fraction: &str, zone: &str) -> Time {
     if zone.is_empty() {
         return Time {
             alone: format!("{date}T{clock}{fraction}Z"),
