@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::container::label_of;
 use super::history::History;
@@ -21,6 +21,8 @@ pub(super) struct Announcer {
     /// Containers of which something is told later, and with it all that came after.
     held: HashMap<ContainerId, VecDeque<Held>>,
     places: u64,
+    /// Who waits until these are told.
+    waiting: Vec<(HashSet<u64>, oneshot::Sender<()>)>,
 }
 
 /// A place in what is told of a container.
@@ -41,7 +43,7 @@ struct Held {
 impl Announcer {
     /// Returns an announcer that keeps what happens in this history.
     pub(super) fn new(history: History) -> Self {
-        Self { history, subscribers: Vec::new(), last_ns: 0, held: HashMap::new(), places: 0 }
+        Self { history, subscribers: Vec::new(), last_ns: 0, held: HashMap::new(), places: 0, waiting: Vec::new() }
     }
 
     /// Sends container events of a project, or of all, from now on.
@@ -78,6 +80,18 @@ impl Announcer {
         }
         if !held.is_empty() {
             self.held.insert(place.container, held);
+        }
+        self.waiting.iter_mut().for_each(|(open, _)| drop(open.remove(&place.number)));
+        // Who waits is told by the end of its channel.
+        self.waiting.retain(|(open, reply)| !open.is_empty() && !reply.is_closed());
+    }
+
+    /// Lets go of `reply` once all that happened by now is told.
+    pub(super) fn when_told(&mut self, reply: oneshot::Sender<()>) {
+        let held = self.held.values().flatten().filter(|held| held.action.is_none());
+        let open: HashSet<u64> = held.map(|held| held.number).collect();
+        if !open.is_empty() {
+            self.waiting.push((open, reply));
         }
     }
 
@@ -146,9 +160,12 @@ mod tests {
         announcer.announce(&spec, Action::Stop);
         announcer.announce(&other, Action::Start);
         assert_eq!(told(), "other Start; ");
+        let (reply, mut all) = oneshot::channel();
+        announcer.when_told(reply);
         announcer.tell(second, die(2));
-        assert_eq!(told(), "");
+        assert_eq!((told().as_str(), all.try_recv()), ("", Err(oneshot::error::TryRecvError::Empty)));
         announcer.tell(first, die(1));
+        assert_eq!(all.try_recv(), Err(oneshot::error::TryRecvError::Closed));
         let death = |code| format!("Die {{ exit_code: {code}, oom: false, restart_in_ms: None, card: None }}");
         assert_eq!(told(), format!("{}; Start; {}; Stop; ", death(1), death(2)));
         announcer.announce(&spec, Action::Destroy);

@@ -40,7 +40,11 @@ impl Daemon {
 
 impl Deaths {
     /// Ends once all that happened so far is told.
-    pub(super) async fn end(self) {
+    pub(super) async fn end(self, daemon: &Daemon) {
+        // A death is told when its card is there.
+        let (reply, told) = oneshot::channel();
+        daemon.read(move |state| state.when_told(reply)).await;
+        let _ = told.await; // it only ends
         let _ = self.end.send(());
         let _ = self.task.await;
     }

@@ -382,6 +382,11 @@ impl State {
         self.announcer.held()
     }
 
+    /// Lets go of `reply` once all that happened by now is told.
+    pub(super) fn when_told(&mut self, reply: oneshot::Sender<()>) {
+        self.announcer.when_told(reply);
+    }
+
     /// Remembers how a container died and tells it.
     fn died(&mut self, id: &ContainerId, card: Card, tell: impl FnOnce(&mut Self)) {
         if let Some(entry) = self.containers.get_mut(id) {
