@@ -80,6 +80,17 @@ impl Context<'_> {
 fn other_form(node: &Node, expected: &str) -> Option<String> {
     let span = node.span.as_ref()?;
     let written = span.source.text.get(span.start..span.end).unwrap_or_default().trim();
+    if expected.contains("KEY=VALUE")
+        && let Some((key, value)) = node.as_map().and_then(|map| map.first()).filter(|_| !written.contains('\n'))
+    {
+        let value = value.scalar_text().unwrap_or_default();
+        return Some(format!(
+            "items of a list are written with `=`: {key}={value}; without the `- ` it may be a mapping"
+        ));
+    }
+    if expected == "a mapping" && node.as_list().is_some() {
+        return Some("write the names as keys, `NAME:`, without the `- ` before them".to_owned());
+    }
     if node.as_list().is_some() || node.as_map().is_some() || written.contains('\n') {
         return None;
     }
@@ -87,6 +98,18 @@ fn other_form(node: &Node, expected: &str) -> Option<String> {
         written.find(':').filter(|&at| at > 0 && !written[..at].contains(|c: char| !(c == '_' || c.is_alphabetic())));
     if let (true, Some(at)) = (expected.contains("mapping"), word) {
         return Some(format!("write a space after the `:`, as in `{} {}`", &written[..=at], &written[at + 1..]));
+    }
+    let key = node.key.as_ref().and_then(|key| key.source.text.get(key.start..key.end)).unwrap_or_default();
+    match (key, expected) {
+        ("gpus", _) => return Some("write `all`, or a list of requests: [{count: 1}]".to_owned()),
+        ("healthcheck", "a mapping") => return Some(format!("write the command as its test: {{test: {written}}}")),
+        (_, "a mapping") if written.starts_with("./") => return Some(format!("write the path as {{file: {written}}}")),
+        _ => {}
+    }
+    if let Some(item) =
+        written.strip_prefix('-').filter(|item| expected.contains("list") && !item.starts_with(['-', ' ']))
+    {
+        return Some(format!("write a space after the `-`: - {item}"));
     }
     if expected.contains("list") && !expected.contains("KEY=VALUE") && node.as_text().is_some() {
         return Some(format!("write a list, also for one item: [{written}]"));

@@ -77,10 +77,12 @@ impl EnvFiles<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return,
             Err(error) => {
                 let shown = discover::shown(&file, self.options);
-                let message = format!("cannot read the env file {}: {}", shown.display(), discover::reason(&error));
+                let kind = if attribute == "label_file" { "label file" } else { "env file" };
+                let message = format!("cannot read the {kind} {}: {}", shown.display(), discover::reason(&error));
                 let diagnostic = Diagnostic::error(message, path.span.clone()).label("named here");
                 self.diagnostics.push(match discover::meant(&file, &error) {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None if attribute == "label_file" => diagnostic.help("create it, or correct the path"),
                     None => diagnostic.help("create it, or say that it may be missing: {path: ..., required: false}"),
                 });
                 return;

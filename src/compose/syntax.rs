@@ -64,6 +64,11 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ("misplaced bracket", "this bracket closes nothing", "remove it, or open it before"),
     ("expected node content", "a value is missing before this", "write one, or put this in quotes if it is the value"),
     ("indentation indicator equal to 0", "after `|` or `>`, a 0 has no meaning", "remove the 0"),
+    (
+        "did not find expected alphabetic or numeric character",
+        "`*` and `&` begin the name of an alias or an anchor, and there is none",
+        "put the value in quotes if the sign belongs to it",
+    ),
     ("unexpected character", "a value cannot begin like this", "put it in quotes"),
     ("plain scalar cannot start", "a value cannot begin like this", "put it in quotes"),
     ("invalid indentation", "this line is not indented far enough", "indent it further than the line it belongs to"),

@@ -7,7 +7,10 @@ use super::canonical::expected;
 use super::limits;
 use super::schema::{Field, Object, SERVICE, Shape, TOP, Twice};
 use super::tree::{Map, Mark, Node, Path, Value};
-use crate::diag::{Diagnostic, Span, nearest};
+use crate::diag::{Diagnostic, Severity, Span, nearest};
+
+/// Most services that are named where another is looked for.
+const MAX_NAMED: usize = 8;
 
 /// Reports attributes without a value, missing ones, and list items that come twice.
 pub(crate) fn shape(whole: &Node, diagnostics: &mut Vec<Diagnostic>) {
@@ -163,6 +166,12 @@ impl Checker<'_> {
         });
     }
 
+    /// Tells whether a mistake in a section at the top of the file was told.
+    fn told_of(&self, section: &str) -> bool {
+        let start = format!("`{section}`");
+        self.diagnostics.iter().any(|told| told.severity == Severity::Error && told.message.starts_with(&start))
+    }
+
     fn service(&mut self, name: &str, service: &Node) {
         let has = |key: &str| service.as_map().is_some_and(|map| map.contains_key(key));
         let empty = service.get("image").filter(|image| image.as_text() == Some("") && !has("build"));
@@ -208,8 +217,13 @@ impl Checker<'_> {
                     );
                 }
             } else {
-                let help = nearest(target, self.services.keys().map(String::as_str))
-                    .map(|near| format!("did you mean `{near}`?"));
+                let others = || self.services.keys().map(String::as_str).filter(|other| *other != name);
+                let few: Vec<&str> = others().take(MAX_NAMED + 1).collect();
+                let help = match nearest(target, others()) {
+                    Some(near) => Some(format!("did you mean `{near}`?")),
+                    None if few.is_empty() || few.len() > MAX_NAMED => None,
+                    None => Some(format!("define it, or name one of {}", few.join(", "))),
+                };
                 self.error(format!("the service `{name}` depends on `{target}`, which is not defined"), span, help);
             }
         }
@@ -224,7 +238,8 @@ impl Checker<'_> {
             self.error(message, mode.key_or_span(), "keep one of them".to_owned());
         }
         for (network, node) in named.into_iter().flatten() {
-            if !self.networks.contains_key(network) {
+            // The default one is put in, so where it lacks the section is wrong, which was told.
+            if !self.networks.contains_key(network) && !(network == "default" && self.told_of("networks")) {
                 let help = nearest(network, self.networks.keys().map(String::as_str)).map_or_else(
                     || format!("define it at the top level: networks: {{{network}: }}"),
                     |near| format!("did you mean `{near}`?"),

@@ -4,6 +4,7 @@
 mod advice;
 mod files;
 mod keys;
+mod newcomers;
 mod printing;
 mod references;
 mod running;

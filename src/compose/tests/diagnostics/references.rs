@@ -16,7 +16,7 @@ fn undefined_references() {
 networks: {front: }
 volumes: {logs: }
 "#;
-    insta::assert_snapshot!(diagnose(text), @r#"
+    insta::assert_snapshot!(diagnose(text), @r"
     stack.yml:4:16 `frnt` error: the service `web` uses the network `frnt`, which is not defined
         did you mean `front`?
     stack.yml:5:15 `'data:/data'` error: the service `web` uses the volume `data`, which is not defined
@@ -26,11 +26,12 @@ volumes: {logs: }
     stack.yml:6:18 `bd` error: the service `web` depends on `bd`, which is not defined
         did you mean `db`?
     stack.yml:6:22 `other` error: the service `web` depends on `other`, which is not defined
+        define it, or name one of db
     stack.yml:7:15 `token` error: the service `web` uses the secret `token`, which is not defined
         define it at the top level: secrets: {token: {file: ./token}}
     stack.yml:8:15 `conf` error: the service `web` uses the config `conf`, which is not defined
         define it at the top level: configs: {conf: {file: ./conf}}
-    "#);
+    ");
 }
 
 #[test]

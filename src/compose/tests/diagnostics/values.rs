@@ -285,13 +285,14 @@ fn shapes_of_whole_sections() {
 volumes: data
 networks: 5
 "#;
-    insta::assert_snapshot!(diagnose(text), @r#"
+    insta::assert_snapshot!(diagnose(text), @r"
     stack.yml:1:11 `[a, b]` error: `services` must be a mapping, not a list
+        write the names as keys, `NAME:`, without the `- ` before them
     stack.yml:2:10 `data` error: `volumes` must be a mapping, not a string
         a mapping is written as `key: value`, one on each line below its name
     stack.yml:3:11 `5` error: `networks` must be a mapping, not a number
         a mapping is written as `key: value`, one on each line below its name
-    "#);
+    ");
 }
 
 #[test]
@@ -324,11 +325,11 @@ fn shapes_of_attributes() {
     ulimits: [nofile]
     extra_hosts: 5
 "#;
-    insta::assert_snapshot!(diagnose(text), @r#"
+    insta::assert_snapshot!(diagnose(text), @r"
     stack.yml:4:17 `b` error: `services.a.depends_on` must be a list or mapping, not a string
         write a list, also for one item: [b]
     stack.yml:5:18 `curl localhost` error: `services.a.healthcheck` must be a mapping, not a string
-        a mapping is written as `key: value`, one on each line below its name
+        write the command as its test: {test: curl localhost}
     stack.yml:6:15 `front` error: `services.a.networks` must be a list or mapping, not a string
         write a list, also for one item: [front]
     stack.yml:7:14 `{data: /data}` error: `services.a.volumes` must be a list, not a mapping
@@ -343,8 +344,9 @@ fn shapes_of_attributes() {
     stack.yml:14:14 `json-file` error: `services.a.logging` must be a mapping, not a string
         a mapping is written as `key: value`, one on each line below its name
     stack.yml:15:14 `[nofile]` error: `services.a.ulimits` must be a mapping, not a list
+        write the names as keys, `NAME:`, without the `- ` before them
     stack.yml:16:18 `5` error: `services.a.extra_hosts` must be a mapping or a list of HOST=ADDRESS, not a number
-    "#);
+    ");
 }
 
 #[test]
@@ -359,14 +361,15 @@ fn items_of_the_wrong_kind() {
     volumes: [5]
     secrets: [5]
 "#;
-    insta::assert_snapshot!(diagnose(text), @r#"
+    insta::assert_snapshot!(diagnose(text), @r"
     stack.yml:4:13 `[80]` error: `services.a.ports[0]` must be a number, a string or a mapping, not a list
     stack.yml:5:19 `{A: b}` error: `services.a.environment[0]` must be a string KEY=VALUE, not a mapping
+        items of a list are written with `=`: A=b; without the `- ` it may be a mapping
     stack.yml:6:15 `{NET: x}` error: `services.a.cap_add[0]` must be a string, not a mapping
     stack.yml:7:11 `5` error: `services.a.dns[0]` must be a string, not a number
     stack.yml:8:15 `5` error: `services.a.volumes[0]` must be a string or a mapping, not a number
     stack.yml:9:15 `5` error: `services.a.secrets[0]` must be a string or a mapping, not a number
-    "#);
+    ");
 }
 
 #[test]
