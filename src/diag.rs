@@ -2,11 +2,15 @@
 //!
 //! Phases return values and a list of [`Diagnostic`]s; nobody stops at the first mistake.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use crate::secrecy;
 
 /// Longest message or advice, in bytes: what a hostile file puts into one stays readable.
 const MAX_MESSAGE: usize = 2000;
@@ -19,12 +23,14 @@ pub struct Source {
     pub text: String,
     /// Byte offsets at which lines begin; made when first asked for.
     lines: OnceLock<Box<[u32]>>,
+    /// What is secret in the lines that were asked about.
+    secrets: Mutex<BTreeMap<usize, Arc<[Range<usize>]>>>,
 }
 
 impl Source {
     /// Returns a text with the name that is shown for it.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into(), lines: OnceLock::new() }
+        Self { path: path.into(), text: text.into(), lines: OnceLock::new(), secrets: Mutex::default() }
     }
 
     /// Returns the line, from 0, that a byte offset lies in.
@@ -35,6 +41,18 @@ impl Source {
     /// Returns the byte offset at which a line, from 0, begins; the end of the text for lines behind the last.
     pub fn line_start(&self, line: usize) -> usize {
         self.lines().get(line).map_or(self.text.len(), |&start| start as usize)
+    }
+
+    /// Returns the values of secrets in a line, from 0: byte offsets in the text, in order. A line is read once,
+    /// however many diagnostics are about it: whole files are written as one.
+    pub fn secrets_of(&self, line: usize) -> Arc<[Range<usize>]> {
+        let mut known = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.entry(line).or_insert_with(|| {
+            let (start, end) = (self.line_start(line), self.line_start(line + 1));
+            let parts = secrecy::hidden_parts(self.text[start..end].trim_end());
+            parts.into_iter().map(|part| start + part.start..start + part.end).collect()
+        });
+        Arc::clone(found)
     }
 
     fn lines(&self) -> &[u32] {

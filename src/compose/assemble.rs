@@ -420,6 +420,7 @@ impl<'a> Assembly<'a> {
         let mut inner = environment.clone();
         inner.add_below(more);
         let mut model = self.model(files, &base, &inner, chain);
+        normalize::included(&mut model, &inner);
         model.all_came(Via::Include { at: item.span.clone() });
         Some(model)
     }

@@ -578,7 +578,7 @@ fn object(node: &mut Node, table: &Object, path: &Path<'_>, cx: &mut Context<'_>
                     value.value = Value::List(vec![item]);
                 }
             }
-            None if key.starts_with("x-") => {}
+            None if key.starts_with("x-") || limits::enough(cx.diagnostics) => {}
             None => {
                 let at = value.key_or_span();
                 let place = if matches!(table.name, "the file") { "the file".to_owned() } else { format!("`{path}`") };

@@ -26,12 +26,10 @@ pub(crate) fn hide(diagnostics: &mut [Diagnostic], uses: &Uses) {
 
 /// Tells whether a place is, or has in it, the value of a key whose name is a secret's.
 fn in_secret(span: &Span) -> bool {
-    let text = &span.source.text;
-    let line = span.source.line_of(span.start.min(text.len()));
-    let (start, end) = (span.source.line_start(line), span.source.line_start(line + 1));
-    let Some(content) = text.get(start..end) else { return false };
-    let (from, to) = (span.start - start, span.end.min(end) - start);
-    secrecy::hidden_parts(content.trim_end()).iter().any(|part| part.start < to && from < part.end)
+    let line = span.source.line_of(span.start.min(span.source.text.len()));
+    let parts = span.source.secrets_of(line);
+    let first = parts.partition_point(|part| part.end <= span.start);
+    parts.get(first).is_some_and(|part| part.start < span.end)
 }
 
 /// Returns a message in which what stands in quotes is hidden where `secret` says so.

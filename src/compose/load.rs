@@ -81,16 +81,16 @@ pub fn load(options: &LoadOptions) -> Loaded {
         }
     }
     if options.normalize {
-        // What stays a template is not made of the environment either.
-        let none = Environment::default();
-        normalize::normalize(&mut whole, &name, if options.interpolate { &environment } else { &none });
+        // What stays a template is not made of the environment either, but for the project's name.
+        let only_name = with_name(Environment::default(), &name);
+        normalize::normalize(&mut whole, &name, if options.interpolate { &environment } else { &only_name });
     }
     if !options.interpolate {
         // Values are still templates: they are printed as they are, and nothing is made of them.
         loaded.tree = (!failed(&diagnostics)).then_some(whole);
         uses.annotate(&mut diagnostics[annotated..]);
-        discretion::hide(&mut diagnostics, &uses);
         loaded.diagnostics = tidy(diagnostics);
+        discretion::hide(&mut loaded.diagnostics, &uses);
         return loaded;
     }
     if !options.normalize {
@@ -160,11 +160,11 @@ pub fn load(options: &LoadOptions) -> Loaded {
     }
     uses.annotate(&mut diagnostics[annotated..]);
     uses.annotate(&mut loaded.unsupported);
-    for found in [&mut diagnostics, &mut loaded.unsupported, &mut loaded.advice] {
+    loaded.diagnostics = tidy(diagnostics);
+    for found in [&mut loaded.diagnostics, &mut loaded.unsupported, &mut loaded.advice] {
         discretion::hide(found, &uses);
     }
     loaded.provenance = explained.map(|(tree, disabled)| Provenance { tree, disabled, uses, environment });
-    loaded.diagnostics = tidy(diagnostics);
     loaded
 }
 

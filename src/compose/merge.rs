@@ -71,7 +71,15 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge, raw: bool) 
         base.take_trail(over.trail.clone());
     }
     match (&mut base.value, over.value) {
-        (Value::Map(below), Value::Map(above)) if !(raw && is_listed(shape)) => merge_maps(below, above, shape, raw),
+        (Value::Map(below), Value::Map(above)) if !(raw && is_listed(shape)) => {
+            merge_maps(below, above, shape, raw);
+            if matches!(shape, Shape::KeyValues(Bare::Null)) {
+                // The reference makes a list of both, in which keys without a value are bare items.
+                for key in below.values_mut().filter(|node| node.is_null()) {
+                    key.span.clone_from(&key.key);
+                }
+            }
+        }
         (Value::List(below), Value::List(above)) => match *shape {
             _ if rule == Merge::Ipam => merge_pools(below, above, shape, raw),
             Shape::Hosts => {

@@ -88,7 +88,7 @@ pub(crate) fn normalize(whole: &mut Node, name: &str, environment: &Environment)
             if service.get("pull_policy").and_then(Node::as_text) == Some("if_not_present") {
                 service.insert("pull_policy".to_owned(), "missing".into());
             }
-            resolve(service.get_mut("environment"), environment, true);
+            resolve(service.get_mut("environment"), environment, Keys::All);
             each_item(service.get_mut("volumes"), |mount| {
                 if let Some(Value::Text(target)) = mount.get_mut("target").map(|node| &mut node.value) {
                     *target = paths::clean(target);
@@ -141,20 +141,40 @@ fn build(service: &mut Map, environment: &Environment) {
     if !build.contains_key("dockerfile_inline") {
         put(build, "dockerfile", || "Dockerfile".into());
     }
-    resolve(build.get_mut("args"), environment, false);
+    resolve(build.get_mut("args"), environment, Keys::Known);
 }
 
-/// Gives keys without a value the one from the environment; without one they stay or go.
-fn resolve(node: Option<&mut Node>, environment: &Environment, keep: bool) {
+/// Gives variables of the services of an included project the values that it has for them. As with Compose, that is
+/// for bare items of lists; a key of a mapping takes its value from the whole project only.
+pub(crate) fn included(model: &mut Node, environment: &Environment) {
+    for service in model.get_mut("services").and_then(Node::as_map_mut).into_iter().flat_map(Map::values_mut) {
+        resolve(service.get_mut("environment"), environment, Keys::Items);
+    }
+}
+
+/// Which keys without a value get the one from the environment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// All; without one there, they stay as they are.
+    All,
+    /// All; without one there, they go.
+    Known,
+    /// Those that are bare items of a list; the others stay as they are.
+    Items,
+}
+
+/// Gives keys without a value the one from the environment.
+fn resolve(node: Option<&mut Node>, environment: &Environment, keys: Keys) {
+    let meant = |node: &Node| node.is_null() && (keys != Keys::Items || node.is_bare_item());
     match node.map(|node| &mut node.value) {
         Some(Value::Map(map)) => {
-            for (key, value) in map.iter_mut().filter(|(_, value)| value.is_null()) {
+            for (key, value) in map.iter_mut().filter(|(_, value)| meant(value)) {
                 if let Some(found) = environment.get(key) {
                     value.value = Value::Text(found.to_owned());
                     value.came(Via::Variable(key.clone()));
                 }
             }
-            if !keep {
+            if keys == Keys::Known {
                 map.retain(|_, value| !value.is_null());
             }
         }
@@ -167,7 +187,7 @@ fn resolve(node: Option<&mut Node>, environment: &Environment, keep: bool) {
                     *text = format!("{text}={found}");
                 }
             }
-            if !keep {
+            if keys == Keys::Known {
                 items.retain(|item| item.as_text().is_some_and(|text| text.contains('=')));
             }
         }
@@ -179,7 +199,7 @@ fn resolve(node: Option<&mut Node>, environment: &Environment, keep: bool) {
 /// from the environment all the same, and a resource without attributes is an empty one.
 pub(crate) fn without(whole: &mut Node, environment: &Environment) {
     for service in whole.get_mut("services").and_then(Node::as_map_mut).into_iter().flat_map(Map::values_mut) {
-        resolve(service.get_mut("environment"), environment, true);
+        resolve(service.get_mut("environment"), environment, Keys::All);
     }
     for section in ["networks", "volumes"] {
         let entries = whole.get_mut(section).and_then(Node::as_map_mut);

@@ -267,8 +267,11 @@ impl Reader<'_> {
                     let node = self.alias(anchor, span)?;
                     self.take(node, 0, false)?;
                 }
-                Event::DocumentEnd => self.anchors.clear(),
-                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
+                Event::Nothing
+                | Event::StreamStart
+                | Event::StreamEnd
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd => {}
             }
         }
         Ok(())

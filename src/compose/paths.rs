@@ -38,9 +38,8 @@ impl Base {
 
     fn expand_home(&self, path: &str) -> PathBuf {
         match (path.strip_prefix('~'), &self.home) {
-            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-                home.join(rest.trim_start_matches('/'))
-            }
+            // Also of `~user/x`, which the reference takes for a path below one's own home.
+            (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
             _ => PathBuf::from(path),
         }
     }

@@ -18,7 +18,8 @@ pub(crate) fn disable(
     let mut active: BTreeSet<String> = options.profiles.iter().cloned().collect();
     if active.is_empty() {
         let listed = environment.get("COMPOSE_PROFILES").unwrap_or_default();
-        active.extend(listed.split(',').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned));
+        // Also the empty one: where nothing else is asked for, the profile `""` is active.
+        active.extend(listed.split(',').map(str::trim).map(str::to_owned));
     }
     for name in &options.services {
         match services.get(name) {
@@ -59,6 +60,14 @@ pub(crate) fn select(whole: &mut Node, names: &[String]) {
         }
     }
     services.retain(|name, _| wanted.contains(name));
+    // What is left is optional and not there (spec row `svc-depends-on-any-required`).
+    for service in services.values_mut().filter_map(Node::as_map_mut) {
+        let Some(needs) = service.get_mut("depends_on").and_then(Node::as_map_mut) else { continue };
+        needs.retain(|name, _| wanted.contains(name));
+        if needs.is_empty() {
+            service.shift_remove("depends_on");
+        }
+    }
 }
 
 /// Removes networks, volumes, configs, secrets and models that no service uses (spec row `model-prune-unused`).

@@ -243,6 +243,11 @@ impl Node {
     pub fn key_or_span(&self) -> Option<Span> {
         self.key.clone().or_else(|| self.span.clone())
     }
+
+    /// Returns true for a key that was an item of a list, alone: `- NAME`. Its place is its value's as well.
+    pub(crate) fn is_bare_item(&self) -> bool {
+        self.is_null() && self.key.is_some() && self.key == self.span
+    }
 }
 
 /// A path from the root, kept on the call stack: phases walk down without allocating.

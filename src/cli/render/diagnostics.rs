@@ -119,19 +119,13 @@ impl<'a> Drawn<'a> {
 fn without_secrets<'a>(text: Cow<'a, str>, span: &Span) -> Cow<'a, str> {
     let source = &span.source;
     let line = source.line_of(span.start.min(source.text.len()));
-    let mut hidden = Vec::new();
-    for line in line.saturating_sub(1)..=line + 1 {
-        let (start, end) = (source.line_start(line), source.line_start(line + 1));
-        let parts = secrecy::hidden_parts(source.text[start..end].trim_end());
-        hidden.extend(parts.into_iter().map(|part| start + part.start..start + part.end));
-    }
-    if hidden.is_empty() {
+    let hidden: Vec<_> = (line.saturating_sub(1)..=line + 1).map(|line| source.secrets_of(line)).collect();
+    if hidden.iter().all(|parts| parts.is_empty()) {
         return text;
     }
     let mut text = text.into_owned();
-    for part in hidden {
-        let stars = "*".repeat(part.len());
-        text.replace_range(part, &stars);
+    for part in hidden.iter().flat_map(|parts| parts.iter()) {
+        text.replace_range(part.clone(), &"*".repeat(part.len()));
     }
     Cow::Owned(text)
 }

@@ -3,7 +3,7 @@
 mod order;
 mod yaml;
 
-use super::schema::{Object, Print, Shape, TOP};
+use super::schema::{Bare, Object, Print, Shape, TOP, Twice};
 use super::tree::{Node, Value};
 use order::{Form, ordered};
 
@@ -15,7 +15,7 @@ pub fn config_json(tree: &Node) -> serde_json::Value {
 
 /// Returns a tree of templates (`--no-interpolate`): whatever is in it.
 pub fn template_json(tree: &Node) -> serde_json::Value {
-    json(tree, &Shape::Any)
+    template(tree, &Shape::Object(&TOP))
 }
 
 /// Returns the tree as `config` prints it.
@@ -26,6 +26,31 @@ pub fn config_yaml(tree: &Node) -> String {
 /// Returns a tree of templates (`--no-interpolate`), or one that is no stack file, as YAML.
 pub fn plain_yaml(tree: &Node) -> String {
     yaml::write(tree, &Shape::Any)
+}
+
+fn template(node: &Node, shape: &Shape) -> serde_json::Value {
+    match &node.value {
+        Value::List(items) if items.is_empty() && has_no_twins(shape) => serde_json::Value::Array(Vec::new()),
+        Value::List(items) if !items.is_empty() => items.iter().map(|item| template(item, item_shape(shape))).collect(),
+        Value::Map(map) => {
+            let entries = ordered(map, None, Form::Json).into_iter();
+            entries.map(|(key, node)| (key.to_owned(), template(node, value_shape(shape, key)))).collect()
+        }
+        _ => json(node, &Shape::Any),
+    }
+}
+
+/// Returns true where the reference looks for items that come twice: its JSON of a template has `[]` there for an empty
+/// list, and null elsewhere.
+fn has_no_twins(shape: &Shape) -> bool {
+    match shape {
+        Shape::KeyValues(bare) => *bare == Bare::Empty,
+        Shape::Texts(twice) | Shape::Labels(twice) | Shape::TextOrTexts(twice) | Shape::List(_, twice) => {
+            matches!(twice, Twice::Once | Twice::By(_))
+        }
+        Shape::Short(_, long) => has_no_twins(long),
+        _ => false,
+    }
 }
 
 fn json(node: &Node, shape: &Shape) -> serde_json::Value {
