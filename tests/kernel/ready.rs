@@ -154,6 +154,14 @@ services:
     let up = world.stack(&["up", "-d", "--wait", "--remove-orphans", "-t", "0"]);
     let said = up.fails(3);
     assert!(said.contains("job") && said.contains("5"), "{said}");
+
+    // One that may never be ready does not keep the failure of another back.
+    world.write(
+        "stack.yml",
+        "services: {job: {image: busybox, command: sh -c 'exit 5'}, never: {image: busybox, command: sleep 1000, x-stack: {ready: 'tcp:9'}}}",
+    );
+    let up = world.stack(&["up", "-d", "--wait", "-t", "0"]);
+    assert!(up.fails(3).contains("job"), "the job failed");
 }
 
 #[test]
