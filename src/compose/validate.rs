@@ -239,7 +239,8 @@ impl Checker<'_> {
         }
         for (network, node) in named.into_iter().flatten() {
             // The default one is put in, so where it lacks the section is wrong, which was told.
-            if !self.networks.contains_key(network) && !(network == "default" && self.told_of("networks")) {
+            let told = network == "default" && self.told_of("networks");
+            if !told && !self.networks.contains_key(network) {
                 let help = nearest(network, self.networks.keys().map(String::as_str)).map_or_else(
                     || format!("define it at the top level: networks: {{{network}: }}"),
                     |near| format!("did you mean `{near}`?"),

@@ -81,7 +81,9 @@ impl Announcer {
         if !held.is_empty() {
             self.held.insert(place.container, held);
         }
-        self.waiting.iter_mut().for_each(|(open, _)| drop(open.remove(&place.number)));
+        for (open, _) in &mut self.waiting {
+            open.remove(&place.number);
+        }
         // Who waits is told by the end of its channel.
         self.waiting.retain(|(open, reply)| !open.is_empty() && !reply.is_closed());
     }

@@ -80,7 +80,7 @@ impl Daemon {
         let deaths = self.tell_deaths(&kept.name, sink);
         let applied = Instant::now();
         let (mut failures, laps) = self.carry_out(user(command), plan, sink, Until::ClientGone(limit)).await;
-        deaths.end(&self).await;
+        deaths.end(self).await;
         if command == "up" && !refused {
             self.keep_timings(&kept.name, outline, began, applied, &laps).await;
         }

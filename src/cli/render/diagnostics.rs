@@ -11,7 +11,6 @@ use miette::{
 use super::excerpt::{self, Fitted};
 use super::style::Palette;
 use crate::diag::{Diagnostic, Severity, Span};
-use crate::secrecy;
 
 /// Returns the diagnostics drawn for a terminal of so many columns.
 pub fn draw(diagnostics: &[Diagnostic], color: bool, width: usize) -> String {
