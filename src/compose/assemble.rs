@@ -19,7 +19,7 @@ use super::schema::{SERVICE, Shape, TOP};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::uses::Uses;
 use super::{LoadOptions, normalize, parse, validate};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Severity, Span};
 
 /// What all files of a project share while they are put together.
 pub(crate) struct Assembly<'a> {
@@ -40,7 +40,19 @@ pub(crate) struct Assembly<'a> {
     /// How many files were read.
     files: usize,
     /// Files whose services are extended: each is read once.
-    extended: HashMap<PathBuf, Rc<Vec<Node>>>,
+    extended: HashMap<PathBuf, Foreign>,
+    /// A file with variables could not be read.
+    incomplete: bool,
+    /// That a chain of services is too long was told; of a longer one each part would be.
+    too_long: bool,
+}
+
+/// A file whose services are extended.
+#[derive(Clone)]
+struct Foreign {
+    documents: Rc<Vec<Node>>,
+    /// All of it could be parsed.
+    whole: bool,
 }
 
 /// A file with the documents in it.
@@ -64,6 +76,9 @@ impl<'a> Assembly<'a> {
     /// Returns an assembly of nothing, with what went wrong before it.
     pub(crate) fn new(options: &'a LoadOptions, budget: &'a Budget, diagnostics: Vec<Diagnostic>) -> Self {
         Self {
+            // What could not be read so far are files with variables, or whole files.
+            incomplete: errors(&diagnostics) > 0,
+            too_long: false,
             options,
             budget,
             diagnostics,
@@ -100,8 +115,8 @@ impl<'a> Assembly<'a> {
 
     fn interpolate(&mut self, node: &mut Node, path: &Path<'_>, environment: &Environment) {
         self.annotate();
-        let Self { budget, told, uses, diagnostics, .. } = self;
-        Interpolation { environment, budget, told, uses, diagnostics }.replace(node, path);
+        let Self { budget, told, uses, diagnostics, incomplete, .. } = self;
+        Interpolation { environment, budget, told, uses, incomplete: *incomplete, diagnostics }.replace(node, path);
         // What interpolation itself has to say is about the variable already.
         self.annotated = self.diagnostics.len();
     }
@@ -206,46 +221,63 @@ impl<'a> Assembly<'a> {
         }
         let names: Vec<String> = map.keys().cloned().collect();
         let identity = self.options.disk.identity(file);
-        let mut services = Services { map: std::mem::take(map), file: &identity, base, environment, origin: None };
+        let mut services = Services {
+            map: std::mem::take(map),
+            file: &identity,
+            base,
+            environment,
+            origin: None,
+            failed: HashSet::new(),
+        };
         for name in names {
             self.extend(&mut services, &name, &mut Vec::new());
         }
         *map = services.map;
     }
 
-    /// Replaces `extends` of a service by what it stands for (spec row `svc-extends`).
-    fn extend(&mut self, services: &mut Services<'_>, name: &str, chain: &mut Vec<(PathBuf, String)>) {
+    /// Replaces `extends` of a service by what it stands for (spec row `svc-extends`). Returns false where that failed,
+    /// which was told; the service then keeps its `extends`, so that what it lacks is not taken for another mistake.
+    fn extend(&mut self, services: &mut Services<'_>, name: &str, chain: &mut Vec<(PathBuf, String)>) -> bool {
         services.prepare(name, self);
-        if self.budget.spent() || limits::enough(&self.diagnostics) {
-            return;
+        if self.budget.spent() || limits::enough(&self.diagnostics) || services.failed.contains(name) {
+            return false;
         }
         let link = (services.file.to_owned(), name.to_owned());
         if chain.contains(&link) || chain.len() >= MAX_EXTENDS {
             let circle = chain.contains(&link);
-            let names: Vec<&str> = chain.iter().map(|(_, name)| name.as_str()).chain([name]).collect();
+            chain.push(link);
+            let names = self.steps(chain);
+            chain.pop();
             let message = match circle {
-                true => format!("services extend each other in a circle: {}", names.join(" -> ")),
-                false => format!("more than {MAX_EXTENDS} services extend one another: {}", ends(&names)),
+                true => format!("services extend each other in a circle: {names}"),
+                false => format!("more than {MAX_EXTENDS} services extend one another: {names}"),
             };
             let help = match circle {
                 true => "take `extends` out of one of them",
                 false => "let some of them extend the last one directly",
             };
             let place = services.map.get(name).and_then(Node::key_or_span);
-            self.diagnostics.push(Diagnostic::error(message, place).help(help));
-            return;
+            if circle || !std::mem::replace(&mut self.too_long, true) {
+                self.diagnostics.push(Diagnostic::error(message, place).help(help));
+            }
+            return false;
         }
-        let Some(service) = services.map.get_mut(name) else { return };
-        let Some(extends) = service.as_map_mut().and_then(|map| map.shift_remove("extends")) else { return };
+        let Some(service) = services.map.get_mut(name) else { return true };
+        let Some(extends) = service.as_map_mut().and_then(|map| map.shift_remove("extends")) else { return true };
         if extends.mark == Mark::Reset {
-            return;
+            return true;
         }
         let Some(target) = extends.get("service").and_then(Node::as_text).map(str::to_owned) else {
             if extends.as_map().is_some_and(|map| !map.contains_key("service")) {
                 let message = format!("`services.{name}.extends` lacks `service`");
                 self.diagnostics.push(Diagnostic::error(message, extends.key_or_span()));
+                services.failed.insert(name.to_owned());
             }
-            return;
+            let wrong = !extends.is_null();
+            if wrong {
+                service.as_map_mut().map(|map| map.insert("extends".to_owned(), extends));
+            }
+            return !wrong;
         };
         let place = extends.get("service").and_then(|node| node.span.clone());
         let at = place.clone();
@@ -255,11 +287,11 @@ impl<'a> Assembly<'a> {
             None => self.own_service(services, &target, place, name, chain),
         };
         chain.pop();
-        let Some(service) = services.map.get_mut(name) else { return };
+        let Some(service) = services.map.get_mut(name) else { return false };
         let Some(mut below) = found else {
-            // Tells later phases that what is missing was reported.
             service.as_map_mut().map(|map| map.insert("extends".to_owned(), extends));
-            return;
+            services.failed.insert(name.to_owned());
+            return false;
         };
         let file = extends.get("file").and_then(Node::as_text).map(str::to_owned);
         below.all_came(Via::Extends { service: target, file, at });
@@ -270,6 +302,23 @@ impl<'a> Assembly<'a> {
         }
         merge(&mut below, Node { mark: Mark::None, ..above }, &Shape::Object(&SERVICE), !self.options.interpolate);
         *service = Node { key, span, mark, ..below };
+        true
+    }
+
+    /// Returns the names of services that extend one another, the first and last ones, with their files where there are
+    /// several.
+    fn steps(&self, chain: &[(PathBuf, String)]) -> String {
+        const MOST: usize = 12;
+        let several = chain.iter().any(|(file, _)| *file != chain[0].0);
+        let mut steps = Vec::new();
+        for (index, (file, name)) in chain.iter().enumerate() {
+            let changes = several && (index == 0 || chain[index - 1].0 != *file);
+            steps.push(if changes { format!("{name} ({})", self.shown(file)) } else { name.clone() });
+        }
+        if steps.len() > MOST {
+            steps.splice(3..steps.len() - 2, ["...".to_owned()]);
+        }
+        steps.join(" -> ")
     }
 
     fn own_service(
@@ -286,7 +335,9 @@ impl<'a> Assembly<'a> {
             self.diagnostics.push(unknown_base(name, target, None, place, known));
             return None;
         }
-        self.extend(services, target, chain);
+        if !self.extend(services, target, chain) {
+            return None;
+        }
         let found = services.map.get(target).filter(|node| node.as_map().is_some())?;
         self.budget.values(limits::size(found), place.as_ref(), &mut self.diagnostics).then(|| found.clone())
     }
@@ -302,7 +353,7 @@ impl<'a> Assembly<'a> {
     ) -> Option<Node> {
         let text = file.as_text()?;
         let path = services.base.locate(text);
-        let documents = self.extended(&path, file)?;
+        let Foreign { documents, whole } = self.extended(&path, file)?;
         let folder = path.parent().unwrap_or(FilePath::new("/")).to_owned();
         let base = services.base.at(&folder);
         let mut known: Vec<&String> = Vec::new();
@@ -314,26 +365,40 @@ impl<'a> Assembly<'a> {
             }
             let identity = self.options.disk.identity(&path);
             let (environment, map) = (services.environment, Map::default());
-            let mut foreign = Services { map, file: &identity, base: &base, environment, origin: Some(origin) };
-            self.extend(&mut foreign, target, chain);
+            let mut foreign = Services {
+                map,
+                file: &identity,
+                base: &base,
+                environment,
+                origin: Some(origin),
+                failed: HashSet::new(),
+            };
+            if !self.extend(&mut foreign, target, chain) {
+                return None;
+            }
             let mut service = foreign.map.swap_remove(target)?;
             paths::resolve(&mut service, &Shape::Object(&SERVICE), &base);
             return service.as_map().is_some().then_some(service);
         }
-        let known = known.into_iter().map(String::as_str);
-        self.diagnostics.push(unknown_base(name, target, Some(self.shown(&path)), place, known));
+        // Of a file that is broken, nobody knows what is in it.
+        if whole {
+            let known = known.into_iter().map(String::as_str);
+            self.diagnostics.push(unknown_base(name, target, Some(self.shown(&path)), place, known));
+        }
         None
     }
 
     /// Returns the documents of a file whose services are extended.
-    fn extended(&mut self, path: &FilePath, named: &Node) -> Option<Rc<Vec<Node>>> {
+    fn extended(&mut self, path: &FilePath, named: &Node) -> Option<Foreign> {
         if let Some(known) = self.extended.get(path) {
             return Some(known.clone());
         }
         let input = self.read(path.to_owned(), named)?;
+        let before = errors(&self.diagnostics);
         let documents = Rc::new(self.parse(input, 0, 1).documents);
-        self.extended.insert(path.to_owned(), documents.clone());
-        Some(documents)
+        let foreign = Foreign { documents, whole: errors(&self.diagnostics) == before };
+        self.extended.insert(path.to_owned(), foreign.clone());
+        Some(foreign)
     }
 
     /// Loads what `include` names and takes its resources in (spec row `include`).
@@ -399,28 +464,35 @@ impl<'a> Assembly<'a> {
             Some(given) => given.parent().map_or_else(|| given.clone(), FilePath::to_owned),
             None => own_folder,
         };
-        let env_files: Vec<PathBuf> = match item.get("env_file").and_then(Node::as_list) {
-            Some(listed) => listed.iter().filter_map(Node::as_text).map(|text| base.locate(text)).collect(),
+        let env_files: Vec<(PathBuf, Option<Span>)> = match item.get("env_file").and_then(Node::as_list) {
+            Some(listed) => {
+                listed.iter().filter_map(|node| Some((base.locate(node.as_text()?), node.span.clone()))).collect()
+            }
             None => {
                 let path = env_folder.join(".env");
-                (self.options.disk.kind(&path) == Some(Kind::File)).then_some(path).into_iter().collect()
+                let found = self.options.disk.kind(&path) == Some(Kind::File);
+                found.then_some((path, None)).into_iter().collect()
             }
         };
+        let before = errors(&self.diagnostics);
         let more = discover::env_files(&env_files, self.options, self.budget, environment, &mut self.diagnostics);
         let base = base.at(&folder);
-        if more.size() == 0 {
-            let mut model = self.model(files, &base, environment, chain);
-            model.all_came(Via::Include { at: item.span.clone() });
-            return Some(model);
-        }
-        let length = environment.size();
-        if !self.budget.text(length, item.span.as_ref(), &mut self.diagnostics) {
-            return None;
-        }
-        let mut inner = environment.clone();
-        inner.add_below(more);
-        let mut model = self.model(files, &base, &inner, chain);
-        normalize::included(&mut model, &inner);
+        let incomplete = self.incomplete || errors(&self.diagnostics) > before;
+        let of_outside = std::mem::replace(&mut self.incomplete, incomplete);
+        let mut model = if more.size() == 0 {
+            self.model(files, &base, environment, chain)
+        } else {
+            let length = environment.size();
+            if !self.budget.text(length, item.span.as_ref(), &mut self.diagnostics) {
+                return None;
+            }
+            let mut inner = environment.clone();
+            inner.add_below(more);
+            let mut model = self.model(files, &base, &inner, chain);
+            normalize::included(&mut model, &inner);
+            model
+        };
+        self.incomplete = of_outside;
         model.all_came(Via::Include { at: item.span.clone() });
         Some(model)
     }
@@ -501,6 +573,8 @@ struct Services<'a> {
     /// All services of another file, as they were read: only what is used of such a file has to be right.
     /// `None` where the whole document went through the first phases.
     origin: Option<&'a Map>,
+    /// Those that could not be extended.
+    failed: HashSet<String>,
 }
 
 impl Services<'_> {
@@ -536,6 +610,10 @@ fn ends(names: &[&str]) -> String {
 fn two_of_ssh(name: &str, place: Option<Span>) -> Diagnostic {
     Diagnostic::error(format!("`services.{name}.build.ssh` is set twice, and lists of it are not merged"), place)
         .help("write `ssh: !override` where it is set again, and repeat what shall stay")
+}
+
+fn errors(diagnostics: &[Diagnostic]) -> usize {
+    diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
 }
 
 fn unknown_base<'a>(

@@ -61,6 +61,12 @@ impl Context<'_> {
         }
     }
 
+    /// Reports an entry whose name is empty.
+    pub(crate) fn nameless(&mut self, node: &Node, path: &Path<'_>) {
+        let message = format!("`{path}` has an entry without a name");
+        self.diagnostics.push(Diagnostic::error(message, node.key_or_span()).help("write NAME: VALUE"));
+    }
+
     /// Reads a value that a later file may replace, be it right or wrong.
     fn replaceable(&mut self, read: impl FnOnce(&mut Self)) {
         let before = std::mem::replace(&mut self.replaceable, true);
@@ -165,7 +171,8 @@ pub(crate) fn canonical(node: &mut Node, shape: &Shape, path: &Path<'_>, cx: &mu
             }
         }
         Shape::KeyValues(bare) => key_values(node, bare, path, cx),
-        Shape::Options | Shape::Strings => options(node, matches!(shape, Shape::Strings), path, cx),
+        Shape::Options { null } => options(node, false, null, path, cx),
+        Shape::Strings => options(node, true, false, path, cx),
         Shape::Several => several(node, path, cx),
         Shape::Hosts => cx.replaceable(|cx| short::hosts(node, path, cx)),
         Shape::List(item, twice) => list(node, item, twice, path, cx),
@@ -221,7 +228,7 @@ fn is_value(shape: &Shape) -> bool {
             | Shape::Command
             | Shape::HealthTest
             | Shape::TextOrTexts(_)
-            | Shape::Options
+            | Shape::Options { .. }
             | Shape::Several
             | Shape::Strings
             | Shape::Hosts
@@ -441,15 +448,21 @@ pub(crate) fn expected(shape: &Shape) -> &'static str {
         Shape::Texts(_) | Shape::Labels(_) | Shape::List(..) => "a list",
         Shape::TextOrTexts(_) => "a string or list",
         Shape::KeyValues(_) | Shape::Hosts => "a mapping or list",
-        Shape::Options | Shape::Several | Shape::Strings | Shape::Map(_) | Shape::Object(_) => "a mapping",
+        Shape::Options { .. } | Shape::Several | Shape::Strings | Shape::Map(_) | Shape::Object(_) => "a mapping",
         Shape::Short(convert, long) => convert.expected().unwrap_or_else(|| expected(long)),
     }
 }
 
 fn key_values(node: &mut Node, bare: Bare, path: &Path<'_>, cx: &mut Context<'_>) {
+    if let (Bare::EmptyOnce, Value::List(items)) = (bare, &node.value) {
+        super::validate::each_once(items, path, cx.diagnostics);
+    }
     match &mut node.value {
         Value::Map(map) => {
             for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
+                if key.is_empty() {
+                    cx.nameless(value, path);
+                }
                 match value.value {
                     Value::Null if matches!(bare, Bare::Null | Bare::Agent) => {}
                     _ if cx.raw => {}
@@ -505,13 +518,14 @@ pub(crate) fn put(map: &mut Map, key: String, node: Node) {
     }
 }
 
-fn options(node: &mut Node, strings: bool, path: &Path<'_>, cx: &mut Context<'_>) {
+fn options(node: &mut Node, strings: bool, null: bool, path: &Path<'_>, cx: &mut Context<'_>) {
     let Value::Map(map) = &mut node.value else { return cx.wrong(node, path, "a mapping") };
     for (key, value) in map.iter_mut().filter(|(_, value)| value.mark != Mark::Reset) {
         match value.value {
             Value::Text(_) => {}
             _ if strings => cx.wrong(value, &path.key(key), "a string"),
-            Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+            Value::Null if null => to_text(value),
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
                 cx.wrong(value, &path.key(key), "a string or number");
             }
             _ => to_text(value),

@@ -130,23 +130,27 @@ pub(crate) fn shown(path: &Path, options: &LoadOptions) -> PathBuf {
     }
 }
 
-/// Returns the variables of env files, later files over earlier ones; `outside` wins over all.
+/// Returns the variables of env files, later files over earlier ones; `outside` wins over all. Each file comes with the
+/// place that names it.
 pub(crate) fn env_files(
-    files: &[PathBuf],
+    files: &[(PathBuf, Option<Span>)],
     options: &LoadOptions,
     budget: &Budget,
     outside: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Environment {
     let mut values = Environment::default();
-    for path in files {
+    for (path, named) in files {
         let name = shown(path, options);
         let text = match options.disk.read(path, MAX_FILE) {
-            Ok(bytes) if !budget.bytes(bytes.len(), None, diagnostics) => continue,
+            Ok(bytes) if !budget.bytes(bytes.len(), named.as_ref(), diagnostics) => continue,
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) => {
                 let message = format!("cannot read the env file {}: {}", name.display(), reason(&error));
-                let diagnostic = Diagnostic::error(message, None);
+                let mut diagnostic = Diagnostic::error(message, named.clone());
+                if named.is_some() {
+                    diagnostic = diagnostic.label("named here");
+                }
                 diagnostics.push(match meant(path, &error) {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                     None => diagnostic,
@@ -186,10 +190,15 @@ pub(crate) fn dotenv_diagnostic(source: Arc<Source>, error: &dotenv::DotenvError
     let text = &source.text;
     let start = error.at.min(text.len());
     let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let help = if error.message.contains("unterminated") {
-        "close the quote; a value in quotes may go on over several lines"
+    let required = error.message.strip_prefix("required variable ").and_then(|rest| rest.split(' ').next());
+    let help = if let Some(name) = required {
+        format!("set {name} in the environment, or above this line")
+    } else if error.message.starts_with("invalid interpolation") {
+        "write ${NAME}, ${NAME:-default} or ${NAME:?message}; a value in single quotes is taken as it is".to_owned()
+    } else if error.message.contains("unterminated") {
+        "close the quote; a value in quotes may go on over several lines".to_owned()
     } else {
-        "a line is NAME=value, or a # comment"
+        "a line is NAME=value, or a # comment".to_owned()
     };
     Diagnostic::error(error.message.clone(), Span { source, start, end }).help(help)
 }
@@ -201,7 +210,8 @@ fn load_env(
     environment: &mut Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let more = env_files(files, options, budget, environment, diagnostics);
+    let files: Vec<_> = files.iter().map(|path| (path.clone(), None)).collect();
+    let more = env_files(&files, options, budget, environment, diagnostics);
     environment.add_below(more);
 }
 
@@ -286,7 +296,7 @@ pub(crate) fn remote(name: &str) -> Option<Diagnostic> {
         }
         _ => return None,
     };
-    Some(Diagnostic::error(format!("{name} is in {place}, from which files cannot be loaded yet"), None).help(advice))
+    Some(Diagnostic::error(format!("{name} is in {place}, from which files cannot be loaded"), None).help(advice))
 }
 
 /// Returns true for the ways to say so in an environment variable.

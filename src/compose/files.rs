@@ -205,5 +205,8 @@ impl Files for Memory {
 }
 
 fn too_large(limit: usize) -> io::Error {
-    io::Error::other(format!("it is larger than {limit} bytes"))
+    match limit % (1 << 20) {
+        0 => io::Error::other(format!("it is larger than {} MiB", limit >> 20)),
+        _ => io::Error::other(format!("it is larger than {limit} bytes")),
+    }
 }

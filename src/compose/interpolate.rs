@@ -22,6 +22,8 @@ pub(crate) struct Interpolation<'a> {
     pub(crate) told: &'a mut BTreeSet<String>,
     /// Which variables are in which texts.
     pub(crate) uses: &'a mut Uses,
+    /// Not all variables could be read: that one is not set means nothing.
+    pub(crate) incomplete: bool,
     /// What was found wrong.
     pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -60,7 +62,7 @@ impl Interpolation<'_> {
             .ok()
             .filter(|replaced| self.budget.text(replaced.len(), span, self.diagnostics));
         for name in scope.unset {
-            if limits::room_to_warn(self.diagnostics) && self.told.insert(name.clone()) {
+            if !self.incomplete && limits::room_to_warn(self.diagnostics) && self.told.insert(name.clone()) {
                 let message = format!("the variable {name} is not set and becomes an empty string");
                 let help = if runs_in_container(path) {
                     format!("set it in the environment or in .env; if the container is to replace it, write $${name}")

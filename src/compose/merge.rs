@@ -106,7 +106,7 @@ fn merge_as(base: &mut Node, over: Node, shape: &Shape, rule: Merge, raw: bool) 
 
 /// Returns true for mappings that become lists when they are merged as they are written.
 fn is_listed(shape: &Shape) -> bool {
-    matches!(shape, Shape::KeyValues(Bare::Null | Bare::Empty) | Shape::Hosts)
+    matches!(shape, Shape::KeyValues(Bare::Null | Bare::Empty | Bare::EmptyOnce) | Shape::Hosts)
 }
 
 fn key_value_list(value: &Value) -> Option<Vec<Node>> {
@@ -141,7 +141,7 @@ fn merge_maps(below: &mut Map, above: Map, shape: &Shape, raw: bool) {
             Shape::Object(table) => merge_field(old, node, table, &key, raw),
             Shape::Map(values) => merge_as(old, node, &values.shape, Merge::Shape, raw),
             // A key without a value hides the one below: it is taken from the environment.
-            Shape::KeyValues(_) | Shape::Options | Shape::Strings | Shape::Several => old.replace(node),
+            Shape::KeyValues(_) | Shape::Options { .. } | Shape::Strings | Shape::Several => old.replace(node),
             _ => merge_as(old, node, &Shape::Any, Merge::Shape, raw),
         }
     }

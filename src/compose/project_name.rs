@@ -49,6 +49,7 @@ pub(crate) fn project_name(
                 budget,
                 told: &mut BTreeSet::new(),
                 uses: &mut Uses::default(),
+                incomplete: false,
                 diagnostics: &mut Vec::new(),
             };
             interpolation.replace(&mut node, &Path::ROOT.key("name"));

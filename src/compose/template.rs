@@ -120,8 +120,11 @@ fn expand(text: &str, variables: &mut dyn Variables, depth: usize) -> Result<Str
             out.push('$');
             rest = tail;
         } else if let Some(tail) = rest.strip_prefix('{') {
-            let invalid = || TemplateError::Invalid { part: part.chars().take(60).collect() };
-            let end = closing(tail).filter(|_| depth < MAX_DEPTH).ok_or_else(invalid)?;
+            let invalid =
+                || TemplateError::Invalid { part: part.chars().take(60).take_while(|&c| c != '\n').collect() };
+            // An expression ends on the line that it begins on.
+            let whole = |end: &usize| depth < MAX_DEPTH && !tail[..*end].contains('\n');
+            let end = closing(tail).filter(whole).ok_or_else(invalid)?;
             let (name, operator, operand) = braced(&tail[..end]).ok_or_else(invalid)?;
             out.push_str(&evaluate(name, operator, operand, variables, depth)?);
             rest = &tail[end + 1..];
@@ -163,10 +166,12 @@ fn evaluate(
             expand(operand, variables, depth + 1)
         }
         ("-" | "?", true) => {
+            expand(operand, &mut Unused(variables), depth + 1)?;
             variables.used(name, Outcome::Value);
             Ok(value.unwrap_or_default())
         }
         ("+", false) => {
+            expand(operand, &mut Unused(variables), depth + 1)?;
             variables.used(name, Outcome::Nothing);
             Ok(String::new())
         }
@@ -182,6 +187,18 @@ fn evaluate(
             Ok(value.unwrap_or_default())
         }
     }
+}
+
+/// The variables of what is not put in: it must be right, and what it requires must be there, but that some are not set
+/// does not matter.
+struct Unused<'a>(&'a mut dyn Variables);
+
+impl Variables for Unused<'_> {
+    fn value(&self, name: &str) -> Option<String> {
+        self.0.value(name)
+    }
+
+    fn unset(&mut self, _name: &str) {}
 }
 
 /// Returns the place of the brace that closes one opened before the text.

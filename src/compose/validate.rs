@@ -1,12 +1,12 @@
 //! Phases: what the tables ask of the merged tree (`shape`), and what holds across attributes
 //! and resources (`references`; spec row `model-consistency`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::canonical::expected;
-use super::limits;
 use super::schema::{Field, Object, SERVICE, Shape, TOP, Twice};
 use super::tree::{Map, Mark, Node, Path, Value};
+use super::{limits, paths};
 use crate::diag::{Diagnostic, Severity, Span, nearest};
 
 /// Most services that are named where another is looked for.
@@ -58,16 +58,21 @@ pub(crate) fn check_shape(node: &Node, shape: &Shape, path: &Path<'_>, diagnosti
             }
         }
         (Shape::Texts(Twice::Refuse) | Shape::Labels(Twice::Refuse), Value::List(items)) => {
-            let mut seen = HashSet::new();
-            for node in items {
-                let Some(text) = node.as_text() else { continue };
-                if !seen.insert(text) {
-                    let message = format!("`{path}`: {text:?} is listed twice");
-                    diagnostics.push(Diagnostic::error(message, node.span.clone()).help("remove one of them"));
-                }
-            }
+            each_once(items, path, diagnostics);
         }
         _ => {}
+    }
+}
+
+/// Reports items of a list that come twice.
+pub(crate) fn each_once(items: &[Node], path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    for node in items {
+        let Some(text) = node.as_text() else { continue };
+        if !seen.insert(text) {
+            let message = format!("`{path}`: {text:?} is listed twice");
+            diagnostics.push(Diagnostic::error(message, node.span.clone()).help("remove one of them"));
+        }
     }
 }
 
@@ -86,7 +91,7 @@ fn range(node: &Node, field: &Field, path: &Path<'_>, diagnostics: &mut Vec<Diag
 
 fn grammar(node: &Node, field: &Field, diagnostics: &mut Vec<Diagnostic>) {
     let (Some(grammar), Some(fits)) = (&field.text, field.fits) else { return };
-    let Some(text) = node.as_text().filter(|text| !text.is_empty() && !fits(text)) else { return };
+    let Some(text) = node.as_text().filter(|text| !fits(text)) else { return };
     let help = match nearest(text, field.examples.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => grammar.help.to_owned(),
@@ -102,8 +107,8 @@ fn misspelled(map: &Map, table: &Object, names: &[&str]) -> bool {
 
 fn missing(node: &Node, map: &Map, table: &Object, path: &Path<'_>, diagnostics: &mut Vec<Diagnostic>) {
     for name in table.required {
-        let lacks = map.get(*name).is_none_or(Node::is_null) && !map.is_empty() || !map.contains_key(*name);
-        if lacks && !misspelled(map, table, &[name]) {
+        // What is there without a value was told, or may be so.
+        if !map.contains_key(*name) && !misspelled(map, table, &[name]) {
             let message = format!("`{path}` lacks `{name}`");
             let span = node.key_or_span().map(|span| first_line(&span));
             diagnostics.push(Diagnostic::error(message, span).help(format!("{} needs `{name}`", table.name)));
@@ -130,6 +135,12 @@ pub(crate) fn references(whole: &Node, disabled: &Map, diagnostics: &mut Vec<Dia
         configs: section("configs"),
         secrets: section("secrets"),
         models: section("models"),
+        broken: TOP
+            .fields
+            .iter()
+            .map(|field| field.name)
+            .filter(|name| whole.get(name).is_some_and(|node| node.as_map().is_none()))
+            .collect(),
         diagnostics,
     };
     for (name, service) in checker.services {
@@ -150,6 +161,8 @@ struct Checker<'a> {
     configs: &'a Map,
     secrets: &'a Map,
     models: &'a Map,
+    /// Sections that are no mappings, as was told: nobody knows what is in them.
+    broken: Vec<&'static str>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -172,6 +185,27 @@ impl Checker<'_> {
         self.diagnostics.iter().any(|told| told.severity == Severity::Error && told.message.starts_with(&start))
     }
 
+    /// Reports an attribute that another one excludes, and says where that one is.
+    fn conflict(&mut self, message: String, one: &Node, other: &str, at: &Node) {
+        let diagnostic = Diagnostic::error(message, one.key_or_span()).help("keep one of them");
+        self.diagnostics.push(match at.key_or_span() {
+            Some(span) => diagnostic.label(format!("{other} at {}", span.location())),
+            None => diagnostic,
+        });
+    }
+
+    /// Returns true when a section does not have a name, as far as is known.
+    fn lacks(&self, section: &'static str, map: &Map, name: &str) -> bool {
+        !map.contains_key(name) && !self.broken.contains(&section)
+    }
+
+    /// Returns true when a mistake was found in a node as a whole.
+    fn is_wrong(&self, node: &Node) -> bool {
+        let at = node.key_or_span();
+        let errors = self.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+        at.is_some() && errors.into_iter().any(|d| d.span == at)
+    }
+
     fn service(&mut self, name: &str, service: &Node) {
         let has = |key: &str| service.as_map().is_some_and(|map| map.contains_key(key));
         let empty = service.get("image").filter(|image| image.as_text() == Some("") && !has("build"));
@@ -181,6 +215,7 @@ impl Checker<'_> {
         } else if let Some(map) = service.as_map()
             && !["image", "build", "provider", "extends"].into_iter().any(has)
             && !misspelled(map, &SERVICE, &["image", "build"])
+            && !self.is_wrong(service)
         {
             let help = "give it an image: image: NAME[:TAG]".to_owned();
             self.error(format!("the service `{name}` has neither an image nor a build"), service.key_or_span(), help);
@@ -188,6 +223,7 @@ impl Checker<'_> {
         self.dependencies(name, service);
         self.networks(name, service);
         self.mounts(name, service);
+        self.targets(name, service);
         self.grants(name, service);
         self.healthcheck(service);
         self.limits(name, service);
@@ -235,12 +271,13 @@ impl Checker<'_> {
             && !named.is_empty()
         {
             let message = format!("the service `{name}` has both `network_mode` and `networks`");
-            self.error(message, mode.key_or_span(), "keep one of them".to_owned());
+            let networks = service.get("networks").unwrap_or(mode);
+            self.conflict(message, mode, "`networks` is", networks);
         }
         for (network, node) in named.into_iter().flatten() {
             // The default one is put in, so where it lacks the section is wrong, which was told.
             let told = network == "default" && self.told_of("networks");
-            if !told && !self.networks.contains_key(network) {
+            if !told && self.lacks("networks", self.networks, network) {
                 let help = nearest(network, self.networks.keys().map(String::as_str)).map_or_else(
                     || format!("define it at the top level: networks: {{{network}: }}"),
                     |near| format!("did you mean `{near}`?"),
@@ -258,9 +295,13 @@ impl Checker<'_> {
         for mount in service.get("volumes").and_then(Node::as_list).unwrap_or_default() {
             let source = mount.get("source");
             match (text(mount, "type"), source.and_then(Node::as_text)) {
-                (Some("volume"), Some(volume)) if !self.volumes.contains_key(volume) => {
+                (Some("volume"), Some(volume)) if self.lacks("volumes", self.volumes, volume) => {
                     let help = nearest(volume, self.volumes.keys().map(String::as_str)).map_or_else(
                         || {
+                            // In the short form these are folders.
+                            if volume.starts_with(['.', '/', '~']) {
+                                return "a folder is mounted with `type: bind`".to_owned();
+                            }
                             if volume.contains('/') {
                                 return format!("a folder beside the file is written ./{volume}");
                             }
@@ -290,17 +331,41 @@ impl Checker<'_> {
         }
     }
 
+    /// Reports what is mounted where something else is (spec row `svc-volumes`).
+    fn targets(&mut self, name: &str, service: &Node) {
+        let items = |key: &str| service.get(key).and_then(Node::as_list).unwrap_or_default();
+        let tmpfs = items("tmpfs").iter().filter_map(|node| {
+            let target = node.as_text()?.split(':').next()?;
+            Some((target.to_owned(), node))
+        });
+        let volumes = items("volumes").iter().filter_map(|node| Some((paths::clean(text(node, "target")?), node)));
+        let mut seen: HashMap<String, &Node> = HashMap::new();
+        for (target, node) in tmpfs.chain(volumes).filter(|(target, _)| !target.is_empty()) {
+            let Some(first) = seen.get(&target) else {
+                seen.insert(target, node);
+                continue;
+            };
+            let message = format!("the service `{name}` has two mounts at {target}");
+            let diagnostic = Diagnostic::error(message, node.span.as_ref().map(first_line))
+                .help("only one can be there: remove one, or mount it elsewhere");
+            self.diagnostics.push(match &first.span {
+                Some(span) => diagnostic.label(format!("also mounted at {}", span.location())),
+                None => diagnostic,
+            });
+        }
+    }
+
     fn grants(&mut self, name: &str, service: &Node) {
         let build_secrets = service.get("build").and_then(|build| build.get("secrets"));
-        for (grants, defined, kind) in [
-            (service.get("configs"), self.configs, "config"),
-            (service.get("secrets"), self.secrets, "secret"),
-            (build_secrets, self.secrets, "secret"),
+        for (grants, section, defined, kind) in [
+            (service.get("configs"), "configs", self.configs, "config"),
+            (service.get("secrets"), "secrets", self.secrets, "secret"),
+            (build_secrets, "secrets", self.secrets, "secret"),
         ] {
             for grant in grants.and_then(Node::as_list).unwrap_or_default() {
                 let Some(source) = grant.get("source") else { continue };
                 let Some(wanted) = source.as_text() else { continue };
-                if !defined.contains_key(wanted) {
+                if self.lacks(section, defined, wanted) {
                     let help = nearest(wanted, defined.keys().map(String::as_str)).map_or_else(
                         || format!("define it at the top level: {kind}s: {{{wanted}: {{file: ./{wanted}}}}}"),
                         |near| format!("did you mean `{near}`?"),
@@ -311,7 +376,7 @@ impl Checker<'_> {
             }
         }
         for (model, node) in service.get("models").and_then(Node::as_map).into_iter().flatten() {
-            if !self.models.contains_key(model) {
+            if self.lacks("models", self.models, model) {
                 let help = nearest(model, self.models.keys().map(String::as_str)).map_or_else(
                     || format!("define it at the top level: models: {{{model}: {{model: NAME}}}}"),
                     |near| format!("did you mean `{near}`?"),
@@ -357,7 +422,9 @@ impl Checker<'_> {
                 && one != other
             {
                 let message = format!("the service `{name}` has different values for `{key}` and `{path}`");
-                self.error(message, one.key_or_span(), "keep one of them".to_owned());
+                let value = |node: &Node| node.scalar_text().unwrap_or_default();
+                let message = format!("{message}: {} and {}", value(one), value(other));
+                self.conflict(message, one, &format!("`{path}` is"), other);
             }
         }
         let replicas = service.get("scale").or_else(|| deploy.and_then(|d| d.get("replicas")));
@@ -392,9 +459,9 @@ impl Checker<'_> {
     fn build(&mut self, name: &str, service: &Node) {
         let Some(build) = service.get("build") else { return };
         // The default name is put in only where there is no inline text.
-        if let (Some(inline), Some(_)) = (build.get("dockerfile_inline"), build.get("dockerfile")) {
+        if let (Some(inline), Some(file)) = (build.get("dockerfile_inline"), build.get("dockerfile")) {
             let message = format!("the build of `{name}` has both `dockerfile` and `dockerfile_inline`");
-            self.error(message, inline.key_or_span(), "keep one of them".to_owned());
+            self.conflict(message, inline, "`dockerfile` is", file);
         }
         for (context, node) in build.get("additional_contexts").and_then(Node::as_map).into_iter().flatten() {
             let Some(target) = node.as_text().and_then(|text| text.strip_prefix("service:")) else { continue };
@@ -431,7 +498,7 @@ impl Checker<'_> {
     }
 
     fn container_names(&mut self) {
-        let mut seen: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
+        let mut seen: HashMap<&str, &str> = HashMap::new();
         for (name, service) in self.services {
             let Some(node) = service.get("container_name") else { continue };
             let Some(container) = node.as_text().filter(|text| !text.is_empty()) else { continue };
@@ -454,6 +521,8 @@ impl Checker<'_> {
                 let Some(map) = node.as_map() else { continue };
                 let external = node.get("external").is_some_and(Node::is_true);
                 let given: Vec<&str> = sources.iter().copied().filter(|key| map.contains_key(*key)).collect();
+                // A config may be empty, a secret is what somebody wanted to have.
+                let unnamed = section == "secrets" && given == ["environment"] && text(node, "environment") == Some("");
                 if section == "volumes" && external {
                     for (key, value) in map.iter().filter(|(key, _)| !matches!(key.as_str(), "name" | "external")) {
                         if !key.starts_with("x-") {
@@ -467,6 +536,11 @@ impl Checker<'_> {
                     self.error(message, node.key_or_span(), "keep one of them".to_owned());
                 }
                 let unknown = |key: &String| nearest(key, sources.iter().copied()).is_some();
+                if unnamed && !external {
+                    let message = format!("the `environment` of `{section}.{name}` is empty");
+                    let help = "name the variable that holds the secret; a variable in it may not be set".to_owned();
+                    self.error(message, map.get("environment").and_then(Node::key_or_span), help);
+                }
                 if !sources.is_empty() && given.is_empty() && !external && !map.keys().any(unknown) {
                     let message = format!("`{section}.{name}` has no source");
                     let help = format!("give it one of {}, or `external: true`", sources.join(", "));

@@ -496,6 +496,19 @@ fn paths_that_lead_nowhere() {
     error: `services.web.ports[0].name` is not set: no file says it, and it has no default here
     hint: `services.web.ports[0]` has mode, target, published, protocol
     "#);
+    // What holds then, where the attribute has a default.
+    let message = |path: &str| ask(&files, path).lines().next().unwrap_or_default().to_owned();
+    for (path, default) in [
+        ("stop_grace_period", "10s"),
+        ("scale", "1"),
+        ("pull_policy", "missing"),
+        ("healthcheck.interval", "30s"),
+        ("deploy.replicas", "1"),
+    ] {
+        let expected =
+            format!("error: `services.web.{path}` is not set: no file says it, so its default holds: {default}");
+        assert_eq!(message(&format!("web.{path}")), expected);
+    }
     insta::assert_snapshot!(ask(&files, "web.env_file"), @r#"
     error: `services.web.env_file` is not in the resolved project: its lines are in `environment`
     hint: `services.web` has image, ports, networks

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::NoSuchPath;
 use crate::compose::provenance::Provenance;
-use crate::compose::schema::{Shape, TOP};
+use crate::compose::schema::{Field, Shape, TOP};
 use crate::compose::tree::{Map, Node, Value};
 use crate::diag::{Span, nearest};
 
@@ -231,6 +231,14 @@ fn nowhere(tree: &Node, typed: &[Typed]) -> NoSuchPath {
         Step::Key(key) => key.clone(),
         Step::Index(index) => format!("[{index}]"),
     });
+    let default = field_at(shape, rest).and_then(Field::default_in_words);
+    if let (Value::Map(_), Some(default)) = (&node.value, default)
+        && taken_away(node, &wanted).is_none()
+    {
+        let path = [&steps[..], &rest.iter().map(|typed| typed.step.clone()).collect::<Vec<_>>()].concat();
+        let message = format!("`{}` is not set: no file says it, so its default holds: {default}", shown(&path));
+        return NoSuchPath { message, help: None };
+    }
     let (message, help) = match &node.value {
         Value::Map(map) => {
             let path = |key: &str| shown(&[steps.clone(), vec![Step::Key(key.to_owned())]].concat());
@@ -325,6 +333,19 @@ fn list(names: &[&str]) -> String {
         _ if names.len() > MOST => format!("{} and {} more", names[..MOST].join(", "), names.len() - MOST),
         _ => names.join(", "),
     }
+}
+
+/// Returns the attribute that typed steps lead to in the tables.
+fn field_at(mut shape: Shape, typed: &[Typed]) -> Option<&'static Field> {
+    let mut found = None;
+    for typed in typed {
+        found = match (table(shape), &typed.step) {
+            (Some(table), Step::Key(key)) => Some(table.field(key)?),
+            _ => None,
+        };
+        shape = below(shape, &typed.step);
+    }
+    found
 }
 
 fn below(shape: Shape, step: &Step) -> Shape {

@@ -40,7 +40,7 @@ impl Walk<'_> {
             (Shape::List(item, _), Value::List(items)) => {
                 items.iter().enumerate().for_each(|(index, node)| self.node(node, item, &path.index(index)));
             }
-            (Shape::KeyValues(_) | Shape::Options | Shape::Strings, Value::Map(map)) => {
+            (Shape::KeyValues(_) | Shape::Options { .. } | Shape::Strings, Value::Map(map)) => {
                 for (key, value) in map {
                     let path = path.key(key);
                     self.changed(value, &path);

@@ -131,7 +131,7 @@ pub(super) static ENDPOINT: Object = Object {
         /// The network with the highest number has the way to the outside. Default: 0.
         field("gw_priority", Shape::Int(Whole::BareCut)),
         /// Options of the network driver for this container.
-        field("driver_opts", Shape::Options).unused(NOT_YET),
+        field("driver_opts", Shape::Options { null: false }).unused(NOT_YET),
     ],
 };
 

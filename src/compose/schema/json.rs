@@ -155,9 +155,13 @@ impl Generator {
             Shape::Labels(twice) => array(json!({ "type": ["string", "number"] }), twice),
             Shape::TextOrTexts(_) => self.define("text_or_texts", |_| text_or_texts()),
             Shape::KeyValues(bare) => self.key_values(bare),
-            Shape::Options => self.define(
+            Shape::Options { null: true } => self.define(
                 "options",
                 |_| json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "null"] } }),
+            ),
+            Shape::Options { null: false } => self.define(
+                "options_complete",
+                |_| json!({ "type": "object", "additionalProperties": { "type": ["string", "number"] } }),
             ),
             Shape::Several => self.define("several", |_| {
                 let value = json!({ "type": ["string", "number", "boolean"] });
@@ -199,7 +203,7 @@ impl Generator {
             Shape::KeyValues(Bare::Null) => {
                 json!({ "type": "object", "additionalProperties": { "type": ["string", "null"] } })
             }
-            Shape::KeyValues(_) | Shape::Options | Shape::Strings => {
+            Shape::KeyValues(_) | Shape::Options { .. } | Shape::Strings => {
                 json!({ "type": "object", "additionalProperties": { "type": "string" } })
             }
             Shape::Several => {
@@ -326,11 +330,14 @@ impl Generator {
     fn key_values(&mut self, bare: Bare) -> Value {
         let (name, item) = match bare {
             Bare::Refused => ("key_values_complete", json!({ "type": "string", "pattern": "=" })),
+            Bare::EmptyOnce => ("key_values_once", json!({ "type": "string" })),
             Bare::Null | Bare::Agent | Bare::Empty => ("key_values", json!({ "type": "string" })),
         };
+        let twice = if bare == Bare::EmptyOnce { Twice::Refuse } else { Twice::Keep };
         self.define(name, |_| {
             let value = json!({ "type": ["string", "number", "boolean", "null"] });
-            any_of([json!({ "type": "object", "additionalProperties": value }), array(item, Twice::Keep)])
+            let map = json!({ "type": "object", "propertyNames": { "minLength": 1 }, "additionalProperties": value });
+            any_of([map, array(item, twice)])
         })
     }
 }

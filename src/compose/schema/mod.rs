@@ -67,7 +67,10 @@ pub(crate) enum Shape {
     /// A mapping or a list of `KEY=VALUE`; values become strings.
     KeyValues(Bare),
     /// A mapping to strings or numbers; values become strings.
-    Options,
+    Options {
+        /// A value may be left out.
+        null: bool,
+    },
     /// A mapping to strings.
     Strings,
     /// A mapping to values or lists of them; each becomes a list of strings.
@@ -117,6 +120,8 @@ pub(crate) enum Bare {
     Agent,
     /// The empty string.
     Empty,
+    /// The empty string; the same item twice is a mistake.
+    EmptyOnce,
     /// A mistake.
     Refused,
 }
@@ -300,6 +305,14 @@ impl Field {
     fn meaning(&self) -> String {
         let lines: Vec<&str> = self.about.lines().map(str::trim).collect();
         lines.join(" ")
+    }
+
+    /// Returns the value that it has where nobody gives one, in words, as its description has it.
+    pub(crate) fn default_in_words(&self) -> Option<String> {
+        let meaning = self.meaning();
+        let (_, default) = meaning.split_once("Default: ")?;
+        let default = default.split(". ").next().unwrap_or_default();
+        Some(default.trim_end_matches('.').replace('`', ""))
     }
 
     const fn about(mut self, about: &'static str) -> Self {

@@ -78,7 +78,7 @@ pub(super) static LOGGING: Object = Object {
         /// `json-file`, `local`, `none` or that of another system. Default: `json-file`.
         field("driver", Shape::Text).such_as(&["json-file", "local", "none"]),
         /// Options of the driver, as `max-size: 10m` and `max-file: 3`.
-        field("options", Shape::Options).unused("logs are kept in 5 files of 10 MiB"),
+        field("options", Shape::Options { null: true }).unused("logs are kept in 5 files of 10 MiB"),
     ],
 };
 

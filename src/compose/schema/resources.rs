@@ -14,7 +14,7 @@ pub(super) static NETWORK: Object = Object {
         /// Kind of network, `bridge` if not given.
         field("driver", Shape::Text).such_as(&["bridge"]),
         /// Options of the driver, as `com.docker.network.driver.mtu: 1450`.
-        field("driver_opts", Shape::Options),
+        field("driver_opts", Shape::Options { null: false }),
         /// Address ranges of the network.
         field("ipam", Shape::Object(&IPAM)).always(),
         /// The network belongs to somebody else: it must exist, and is neither made nor removed. Default: `false`.
@@ -75,11 +75,11 @@ pub(super) static VOLUME: Object = Object {
         /// Kind of volume, `local` if not given.
         field("driver", Shape::Text).such_as(&["local"]),
         /// Options of the driver. `local` takes `type`, `o` and `device`, as mount(8) does.
-        field("driver_opts", Shape::Options),
+        field("driver_opts", Shape::Options { null: false }),
         /// The volume belongs to somebody else: it must exist, and is neither made nor removed. Default: `false`.
         field("external", Shape::Bool),
         /// Labels of the volume, as mapping or as list of `KEY=VALUE`.
-        field("labels", Shape::KeyValues(Bare::Empty)),
+        field("labels", Shape::KeyValues(Bare::EmptyOnce)),
     ],
 };
 
@@ -100,7 +100,7 @@ pub(super) static CONFIG: Object = Object {
         /// The config exists outside the project. Default: `false`.
         field("external", Shape::Bool),
         /// Labels of the config, as mapping or as list of `KEY=VALUE`.
-        field("labels", Shape::KeyValues(Bare::Empty)),
+        field("labels", Shape::KeyValues(Bare::EmptyOnce)),
         /// Program that fills in templates in the content.
         field("template_driver", Shape::Text).elsewhere("nothing fills in templates"),
     ],
@@ -121,11 +121,11 @@ pub(super) static SECRET: Object = Object {
         /// The secret exists outside the project. Default: `false`.
         field("external", Shape::Bool),
         /// Labels of the secret, as mapping or as list of `KEY=VALUE`.
-        field("labels", Shape::KeyValues(Bare::Empty)),
+        field("labels", Shape::KeyValues(Bare::EmptyOnce)),
         /// Program that keeps the secret.
         field("driver", Shape::Text).elsewhere("there are no drivers for secrets"),
         /// Options of that program.
-        field("driver_opts", Shape::Options).elsewhere("there are no drivers for secrets"),
+        field("driver_opts", Shape::Options { null: false }).elsewhere("there are no drivers for secrets"),
         /// Program that fills in templates in the content.
         field("template_driver", Shape::Text).elsewhere("nothing fills in templates"),
     ],

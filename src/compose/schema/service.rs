@@ -186,7 +186,7 @@ pub(crate) static SERVICE: Object = Object {
         /// Default: `missing`.
         field("pull_policy", Shape::Text)
             .matches(
-                "^(always|never|missing|if_not_present|build|refresh|daily|weekly|every_([0-9]+[wdhms])+)?$",
+                "^(always|never|missing|if_not_present|build|refresh|daily|weekly|every_([0-9]+[wdhms])+)$",
                 "write always, never, missing, build, refresh, daily, weekly or every_AGE, as in every_12h",
             )
             .read_by(|text| text.parse::<PullPolicy>().is_ok())
@@ -258,7 +258,7 @@ pub(crate) static SERVICE: Object = Object {
         /// Namespace for users: `host` is that of the machine.
         field("userns_mode", Shape::Text).such_as(&["host"]).unused(NOT_YET),
         /// Options of the container's own file system, as `size: 10g`.
-        field("storage_opt", Shape::Options).unused(NOT_YET),
+        field("storage_opt", Shape::Options { null: true }).unused(NOT_YET),
         /// Services or containers whose mounts are taken over: `[container:]NAME[:ro|rw]`. Default: `rw`.
         field("volumes_from", Shape::Texts(Twice::Refuse)).unused(NOT_YET),
         /// What happens while you edit the sources.

@@ -56,6 +56,7 @@ pub(crate) enum Flow {
 impl Convert {
     /// Turns a short form into the long one.
     pub(crate) fn apply(self, node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) -> Flow {
+        let in_json = matches!(self, Self::Ulimit) && written_as_json(node);
         match (self, &mut node.value) {
             (Self::IncludePath, Value::Text(_)) => wrap(node, "path"),
             (Self::Build, Value::Text(_)) => wrap(node, "context"),
@@ -78,8 +79,8 @@ impl Convert {
                 node.value = Value::List(vec![request.placed_as(node)]);
             }
             (Self::Ulimit, Value::Int(0)) if !cx.raw => no_limit(node),
-            // This is how the reference's JSON has that.
-            (Self::Ulimit, Value::Map(map)) if map.is_empty() => no_limit(node),
+            // This is how the reference's JSON has that; in YAML it says nothing.
+            (Self::Ulimit, Value::Map(map)) if map.is_empty() && in_json => no_limit(node),
             (Self::Ulimit, Value::Int(_)) => return Flow::Done,
             (Self::Ulimit, Value::Text(text)) => match text.parse() {
                 Ok(0) => no_limit(node),
@@ -128,6 +129,11 @@ impl Convert {
 fn no_limit(node: &mut Node) {
     let zero = Node { span: node.span.clone(), ..Node::from(Value::Int(0)) };
     node.value = Value::Map(Map::from_iter([("soft".to_owned(), zero.clone()), ("hard".to_owned(), zero)]));
+}
+
+/// Returns true for what stands in JSON, as `config` prints it.
+fn written_as_json(node: &Node) -> bool {
+    node.span.as_ref().is_some_and(|span| span.source.text.starts_with('{'))
 }
 
 /// Makes `{key: value}` of a value.
@@ -232,6 +238,9 @@ pub(crate) fn hosts(node: &mut Node, path: &Path<'_>, cx: &mut Context<'_>) {
     match &node.value {
         Value::Map(map) => {
             for (host, value) in map.iter().filter(|(_, value)| value.mark != Mark::Reset) {
+                if host.is_empty() {
+                    cx.nameless(value, path);
+                }
                 match &value.value {
                     Value::Text(address) => add(host, address, value),
                     Value::List(items) if items.iter().all(|item| item.as_text().is_some()) => {

@@ -241,7 +241,7 @@ fn files_that_name_one_another() {
         ("stack.yml", b"services: {a: {extends: {file: b.yml, service: b}}}\n"),
         ("b.yml", b"services: {b: {extends: {file: stack.yml, service: a}}}\n"),
     ]);
-    assert!(message.contains("a -> b -> a"), "{message}");
+    assert!(message.contains("a (stack.yml) -> b (b.yml) -> a (stack.yml)"), "{message}");
     assert!(refuse(b"services: {a: {extends: a}}\n").contains("a -> a"));
     assert!(refuse(b"services: {a: {extends: {file: ./stack.yml, service: a}}}\n").contains("a -> a"));
 }

@@ -110,7 +110,7 @@ fn extends_in_a_circle_through_files() {
         ),
     ];
     insta::assert_snapshot!(diagnose_files(&files), @r"
-    stack.yml:2:3 `web` error: services extend each other in a circle: web -> app -> web
+    stack.yml:2:3 `web` error: services extend each other in a circle: web (stack.yml) -> app (base.yml) -> web (stack.yml)
         take `extends` out of one of them
     ");
 }

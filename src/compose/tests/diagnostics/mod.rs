@@ -3,6 +3,7 @@
 
 mod advice;
 mod files;
+mod follow;
 mod keys;
 mod newcomers;
 mod printing;

@@ -1,6 +1,6 @@
 //! Names that refer to other parts of the file.
 
-use super::super::diagnose;
+use super::super::{diagnose, diagnose_files};
 
 #[test]
 fn undefined_references() {
@@ -97,5 +97,57 @@ fn conditions() {
         one of `service_started`, `service_healthy`, `service_completed_successfully`
     stack.yml:4:63 `started` error: `services.web.depends_on.cache.condition`: "started" is not a value it can have
         one of `service_started`, `service_healthy`, `service_completed_successfully`
+    "#);
+}
+
+#[test]
+fn what_excludes_each_other_is_shown_at_both_places() {
+    let files = [
+        (
+            "stack.yml",
+            "services:\n  a: {image: x, network_mode: host, scale: 2, mem_limit: 1m}\n  b: {build: {dockerfile: D, context: .}}\n",
+        ),
+        (
+            "stack.override.yml",
+            "services:\n  a: {networks: [default], deploy: {replicas: 3, resources: {limits: {memory: 2m}}}}\n  b: {build: {dockerfile_inline: FROM x}}\n",
+        ),
+    ];
+    insta::assert_snapshot!(diagnose_files(&files), @r#"
+    stack.yml:2:17 `network_mode` error: the service `a` has both `network_mode` and `networks` (`networks` is at stack.override.yml:2:7)
+        keep one of them
+    stack.yml:2:37 `scale` error: the service `a` has different values for `scale` and `deploy.replicas`: 2 and 3 (`deploy.replicas` is at stack.override.yml:2:37)
+        keep one of them
+    stack.yml:2:47 `mem_limit` error: the service `a` has different values for `mem_limit` and `deploy.resources.limits.memory`: 1048576 and 2097152 (`deploy.resources.limits.memory` is at stack.override.yml:2:71)
+        keep one of them
+    stack.override.yml:3:15 `dockerfile_inline` error: the build of `b` has both `dockerfile` and `dockerfile_inline` (`dockerfile` is at stack.yml:3:15)
+        keep one of them
+    "#);
+}
+
+#[test]
+fn one_mount_at_a_place() {
+    let text = r#"services:
+  web:
+    image: x
+    volumes:
+      - ./a:/w
+      - {type: bind, source: ./b, target: /w/}
+      - ./c:/t
+    tmpfs: ['/t:size=1m']
+"#;
+    insta::assert_snapshot!(diagnose(text), @r#"
+    stack.yml:6:9 `{type: bind, source: ./b, target: /w/}` error: the service `web` has two mounts at /w (also mounted at stack.yml:5:9)
+        only one can be there: remove one, or mount it elsewhere
+    stack.yml:7:9 `./c:/t` error: the service `web` has two mounts at /t (also mounted at stack.yml:8:13)
+        only one can be there: remove one, or mount it elsewhere
+    "#);
+}
+
+#[test]
+fn a_folder_in_the_long_form() {
+    let text = "services: {a: {image: x, volumes: [{type: volume, source: ./x, target: /y}]}}\n";
+    insta::assert_snapshot!(diagnose(text), @r#"
+    stack.yml:1:59 `./x` error: the service `a` uses the volume `./x`, which is not defined
+        a folder is mounted with `type: bind`
     "#);
 }

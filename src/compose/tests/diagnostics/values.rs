@@ -136,9 +136,9 @@ fn exclusive_attributes() {
     build: {dockerfile: D, dockerfile_inline: FROM x}
 "#;
     insta::assert_snapshot!(diagnose(text), @r#"
-    stack.yml:4:5 `network_mode` error: the service `a` has both `network_mode` and `networks`
+    stack.yml:4:5 `network_mode` error: the service `a` has both `network_mode` and `networks` (`networks` is at stack.yml:5:5)
         keep one of them
-    stack.yml:6:28 `dockerfile_inline` error: the build of `a` has both `dockerfile` and `dockerfile_inline`
+    stack.yml:6:28 `dockerfile_inline` error: the build of `a` has both `dockerfile` and `dockerfile_inline` (`dockerfile` is at stack.yml:6:13)
         keep one of them
     "#);
 }
@@ -154,9 +154,9 @@ fn values_in_two_places() {
     deploy: {replicas: 3, resources: {limits: {cpus: '2', memory: 1g}}}
 "#;
     insta::assert_snapshot!(diagnose(text), @r#"
-    stack.yml:4:5 `scale` error: the service `a` has different values for `scale` and `deploy.replicas`
+    stack.yml:4:5 `scale` error: the service `a` has different values for `scale` and `deploy.replicas`: 2 and 3 (`deploy.replicas` is at stack.yml:7:14)
         keep one of them
-    stack.yml:5:5 `cpus` error: the service `a` has different values for `cpus` and `deploy.resources.limits.cpus`
+    stack.yml:5:5 `cpus` error: the service `a` has different values for `cpus` and `deploy.resources.limits.cpus`: 1 and 2 (`deploy.resources.limits.cpus` is at stack.yml:7:48)
         keep one of them
     "#);
 }

@@ -108,7 +108,7 @@ fn a_pipe_without_an_end() {
         }));
     });
     writer.unwrap().join().unwrap();
-    assert!(message.contains("cannot read stack.yml: it is larger than 8388608 bytes"), "{message}");
+    assert!(message.contains("cannot read stack.yml: it is larger than 8 MiB"), "{message}");
 }
 
 #[test]
