@@ -9,8 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,8 +79,6 @@ pub(crate) struct Cgroup {
     path: PathBuf,
     /// v1 controllers whose folder was made.
     joined: Vec<String>,
-    /// `cgroup.kill` was written since the folders were made.
-    killed: Arc<AtomicBool>,
 }
 
 /// A cgroup could not be made.
@@ -109,7 +106,7 @@ impl Cgroup {
     /// Returns the container's cgroups, made or not.
     pub(crate) fn new(hierarchies: Hierarchies, parent: &str, id: &str) -> Self {
         let path = Path::new(parent.trim_start_matches('/')).join(id);
-        Self { hierarchies, path, joined: Vec::new(), killed: Arc::default() }
+        Self { hierarchies, path, joined: Vec::new() }
     }
 
     /// Returns the cgroups of a container of which nothing but its id is known; `None` when there are none.
@@ -121,7 +118,7 @@ impl Cgroup {
                 if folder.file_name().is_some_and(|name| name == id) {
                     let path = folder.strip_prefix(root).ok()?.to_owned();
                     let hierarchies = hierarchies.clone();
-                    return Some(Self { hierarchies, path, joined: Vec::new(), killed: Arc::default() });
+                    return Some(Self { hierarchies, path, joined: Vec::new() });
                 }
                 left.extend(children(&folder));
             }
@@ -136,12 +133,6 @@ impl Cgroup {
         let wanted = |on_v2| settings(resources, on_v2);
         if let Some(root) = self.hierarchies.unified.clone() {
             let at = root.join(&self.path);
-            // A folder whose `cgroup.kill` was once written kills whatever is cloned into it: the
-            // kernel (6.18 still) compares its count of kills with the one of the cloning process.
-            if at.exists() && remove_tree(&at).is_err() {
-                tracing::warn!("{} still holds processes", at.display());
-            }
-            self.killed.store(false, Ordering::Relaxed);
             let legacy_free = self.hierarchies.legacy.is_empty();
             if legacy_free {
                 make_with_controllers(&root, &self.path)?;
@@ -195,11 +186,6 @@ impl Cgroup {
         }
         self.joined.push(DEVICES.to_owned());
         Ok(())
-    }
-
-    /// Tells whether the folders must be made anew before the next start.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.killed.load(Ordering::Relaxed)
     }
 
     /// Returns the v2 folder for `CLONE_INTO_CGROUP`.
@@ -256,8 +242,7 @@ impl Cgroup {
         fs::read_to_string(root.join(&self.path).join(file)).ok()?.trim().parse().ok()
     }
 
-    /// Lets the peak begin anew with the next run. On v2 it stays that of all runs: there only
-    /// the reader's own view can be set back.
+    /// Lets the peak begin anew with the next run. On v2 each run has a folder of its own.
     pub(crate) fn forget_peak(&self) {
         if let Some(root) = self.hierarchies.legacy("memory") {
             // A peak that is too high is only told as such.
@@ -267,7 +252,6 @@ impl Cgroup {
 
     /// Sends SIGKILL to every process in the container's cgroups.
     pub(crate) fn kill(&self) {
-        self.killed.store(true, Ordering::Relaxed);
         if let Some(root) = &self.hierarchies.unified {
             let at = root.join(&self.path);
             if fs::write(at.join("cgroup.kill"), "1").is_ok() {
@@ -280,9 +264,46 @@ impl Cgroup {
         }
     }
 
-    /// Removes the folders, and the parents that are empty then. Those that are gone already
-    /// are fine; one that still holds a process is an error.
-    pub(crate) fn remove(&self) -> io::Result<()> {
+    /// Removes the v2 folder of the last run, and kills what is left in it; no run may begin in it.
+    ///
+    /// A folder whose `cgroup.kill` was once written, by whomever, kills whatever is cloned into it: the
+    /// kernel (6.18 still) compares its count of kills with the one of the cloning process.
+    ///
+    /// # Errors
+    ///
+    /// A process in it has not ended within that time.
+    pub(crate) async fn clear(&self, within: Duration) -> io::Result<()> {
+        let Some(root) = &self.hierarchies.unified else { return Ok(()) };
+        let at = root.join(&self.path);
+        self.kill_until(within, || remove_tree(&at)).await
+    }
+
+    /// Removes the folders, and the parents that are empty then, and kills what is left in them. Those that
+    /// are gone already are fine.
+    ///
+    /// # Errors
+    ///
+    /// A process in them has not ended within that time.
+    pub(crate) async fn remove(&self, within: Duration) -> io::Result<()> {
+        self.kill_until(within, || self.try_remove()).await
+    }
+
+    async fn kill_until(&self, within: Duration, remove: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        let began = Instant::now();
+        let mut pause = Duration::from_micros(200);
+        loop {
+            // What fails: something still runs in it, or ended so recently that the kernel still counts it.
+            match remove() {
+                Err(_) if began.elapsed() < within => {}
+                done => return done,
+            }
+            self.kill();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    fn try_remove(&self) -> io::Result<()> {
         for root in self.hierarchies.legacy.iter().map(|(_, root)| root).chain(&self.hierarchies.unified) {
             remove_tree(&root.join(&self.path))?;
             let parents = self.path.ancestors().skip(1).take_while(|p| !p.as_os_str().is_empty());

@@ -148,21 +148,8 @@ impl Engine {
 
     async fn remove_cgroups(&self, cgroup: Cgroup, parent: &str) -> Result<(), EngineError> {
         const DEADLINE: Duration = Duration::from_secs(5);
-        let started = std::time::Instant::now();
-        let mut pause = Duration::from_micros(200);
-        loop {
-            let source = match cgroup.remove() {
-                Ok(()) => return Ok(()),
-                Err(source) => source,
-            };
-            // Something still runs in it, or ended so recently that the kernel still counts it.
-            if started.elapsed() > DEADLINE {
-                return Err(EngineError::File { doing: "remove the cgroups below", path: parent.into(), source });
-            }
-            cgroup.kill();
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
-        }
+        let failed = |source| EngineError::File { doing: "remove the cgroups below", path: parent.into(), source };
+        cgroup.remove(DEADLINE).await.map_err(failed)
     }
 }
 

@@ -28,6 +28,7 @@ mod networks;
 mod plan;
 mod ready;
 mod rolling;
+mod spent_cgroups;
 mod timings;
 mod volumes;
 mod watch;

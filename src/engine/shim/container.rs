@@ -25,6 +25,9 @@ use crate::spec::{PublishedPort, Resources};
 use crate::sys::process::{self as sys, CloneFlags, Fork};
 use crate::sys::watch::watch;
 
+/// How long the processes of a run that was killed may take to end before the next run fails.
+const LAST_RUN: Duration = Duration::from_secs(10);
+
 /// One container; all tasks of the shim share it.
 pub(super) struct Container {
     pub(super) setup: Setup,
@@ -155,7 +158,7 @@ impl Container {
     }
 
     async fn start_process(self: &Rc<Self>) -> Result<Started, StartError> {
-        let warnings = self.make_cgroup()?;
+        let warnings = self.make_cgroup().await?;
         let oom_kills = self.cgroup.borrow().oom_kills();
         self.cgroup.borrow().forget_peak();
         let (stdio, mut ends) = self.stdio()?;
@@ -219,11 +222,16 @@ impl Container {
         Ok(started)
     }
 
-    fn make_cgroup(&self) -> Result<Vec<String>, StartError> {
-        let spent = self.cgroup.borrow().is_spent();
-        if !spent && let Some(warnings) = &self.state.borrow().cgroup_warnings {
-            return Ok(warnings.clone());
-        }
+    /// Makes its cgroups anew; returns warnings about limits that this host cannot enforce.
+    async fn make_cgroup(&self) -> Result<Vec<String>, StartError> {
+        self.state.borrow_mut().cgroup_warnings = None;
+        // They may be of a run that an earlier shim held, whose processes end just now.
+        let last = self.cgroup.borrow().clone();
+        last.clear(LAST_RUN).await.map_err(|err| {
+            StartError::os("clear the control group of its last run", &err).hint(
+                "a process of it was killed and has not ended; one that waits for a disk or a network folder may not",
+            )
+        })?;
         let made = self.cgroup.borrow_mut().create(&self.resources.borrow());
         let mut warnings = made.map_err(|err| StartError::os(err.to_string(), &err.source))?;
         if !self.setup.privileged {
