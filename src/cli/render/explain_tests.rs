@@ -468,6 +468,13 @@ fn paths_as_people_type_them() {
 }
 
 #[test]
+fn a_default_wins_over_no_other() {
+    let text = "services: {web: {image: x, ports: ['80:80']}}\n";
+    let told = ask(&[("stack.yml", text), ("stack.override.yml", text)], "web.ports[0].protocol");
+    assert!(told.contains("default: a port is a TCP port") && !told.contains("overridden"), "{told}");
+}
+
+#[test]
 fn paths_that_lead_nowhere() {
     let files = [("stack.yml", "services:\n  web: {image: x, ports: ['80:80']}\n")];
     for path in

@@ -86,6 +86,10 @@ impl Origins<'_> {
         let mut candidates = self.candidates(node, steps);
         let won = candidates.remove(0);
         candidates.extend(self.overridden(steps));
+        // One default does not win over another: nobody gave either.
+        if won.kind == Kind::Default {
+            candidates.retain(|candidate| candidate.kind != Kind::Default);
+        }
         Explained { path: path::shown(steps), won, overridden: candidates }
     }
 

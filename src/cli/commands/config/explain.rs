@@ -65,6 +65,10 @@ pub(super) fn run(context: &Context, outer: &ConfigArgs, args: &ExplainArgs) -> 
         (Ok(explained), _) => render::explain::text(explained, context.ui.out),
     };
     print(&text)?;
-    project::accept(&context.ui, &diagnostics, Some(()))?;
-    explained.map(drop)
+    if let Err(wrong) = explained {
+        // A mistake elsewhere does not make the path right: both are told.
+        context.ui.diagnostics(&compose::in_order(&[&diagnostics]));
+        return Err(wrong);
+    }
+    project::accept(&context.ui, &diagnostics, Some(()))
 }
