@@ -81,3 +81,12 @@ fn an_env_file_of_an_include() {
     stack.yml:1:39 `nope.env` error: cannot read the env file nope.env: no such file (named here)
     "#);
 }
+
+#[test]
+fn variables_of_an_env_file_that_is_wrong() {
+    let files = [("stack.yml", "services: {a: {image: \"x$Q\"}}\n"), (".env", "A=${Z:?must}\nQ=1\n")];
+    insta::assert_snapshot!(diagnose_files(&files), @r#"
+    .env:1:1 `A=${Z:?must}` error: required variable Z is missing a value: must
+        set Z in the environment, or above this line
+    "#);
+}
