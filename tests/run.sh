@@ -23,7 +23,7 @@ if [ "$what" = test ]; then
         "bsdutils:script(1), a terminal for exec"
         "docker-registry:a real registry on loopback" "skopeo:a second opinion on images"
         "runc:a second opinion on containers" "strace:shows what a failing test did"
-        "curl:requests" "jq:reads JSON" "util-linux:namespaces for tests"
+        "git:files in repositories" "curl:requests" "jq:reads JSON" "util-linux:namespaces for tests"
         "mmdebstrap:builds the example's images" "python3-pip:fetches the example's stand-in for mongo"
     )
 fi

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -10,6 +11,7 @@ use super::args::ProjectArgs;
 use super::configuration::Configuration;
 use super::error::{Error, Result};
 use super::ui::Ui;
+use crate::checkout::Checkouts;
 use crate::compose::model::Project;
 use crate::compose::tree::Node;
 use crate::compose::{self, LoadOptions, Loaded};
@@ -64,7 +66,11 @@ pub(crate) fn load_options(args: &ProjectArgs, services: &[String]) -> Result<Lo
     } else {
         None
     };
+    let variable = |name: &str| environment.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
+    let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
+    let checkouts = Checkouts::new(cache.map(|cache| cache.join("stack/git")));
     Ok(LoadOptions {
+        remote: Arc::new(checkouts),
         files: args.files.clone(),
         project_name: args.rest.project_name.clone(),
         project_directory: args.rest.project_directory.clone(),

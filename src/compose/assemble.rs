@@ -18,7 +18,7 @@ use super::provenance::{Trail, Via};
 use super::schema::{SERVICE, Shape, TOP};
 use super::tree::{Map, Mark, Node, Path, Value};
 use super::uses::Uses;
-use super::{LoadOptions, normalize, parse, validate};
+use super::{LoadOptions, normalize, parse, remote, validate};
 use crate::diag::{Diagnostic, Severity, Span};
 
 /// What all files of a project share while they are put together.
@@ -351,8 +351,7 @@ impl<'a> Assembly<'a> {
         name: &str,
         chain: &mut Vec<(PathBuf, String)>,
     ) -> Option<Node> {
-        let text = file.as_text()?;
-        let path = services.base.locate(text);
+        let path = self.place(file, services.base)?;
         let Foreign { documents, whole } = self.extended(&path, file)?;
         let folder = path.parent().unwrap_or(FilePath::new("/")).to_owned();
         let base = services.base.at(&folder);
@@ -431,7 +430,7 @@ impl<'a> Assembly<'a> {
         let mut folder = None;
         let paths = item.get("path").and_then(Node::as_list)?;
         for (order, node) in paths.iter().enumerate() {
-            let path = base.locate(node.as_text()?);
+            let path = self.place(node, base)?;
             let identity = self.options.disk.identity(&path);
             let circle = chain.iter().any(|link| link.identity == identity);
             if circle || chain.len() >= MAX_INCLUDES {
@@ -530,15 +529,24 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Returns the file of this machine that is named; one that is elsewhere is fetched.
+    fn place(&mut self, named: &Node, base: &Base) -> Option<PathBuf> {
+        let text = named.as_text()?;
+        match remote::local(text, self.options) {
+            None => Some(base.locate(text)),
+            Some(Ok(path)) => Some(path),
+            Some(Err(refusal)) => {
+                self.diagnostics.push(Diagnostic { span: named.span.clone(), ..refusal });
+                None
+            }
+        }
+    }
+
     fn read(&mut self, path: PathBuf, named: &Node) -> Option<Input> {
         if self.files >= MAX_FILES {
             let message = format!("this project is made from more than {MAX_FILES} files");
             let diagnostic = Diagnostic::error(message, named.span.clone()).help("put several services into one file");
             self.diagnostics.push(diagnostic);
-            return None;
-        }
-        if let Some(refusal) = named.as_text().and_then(discover::remote) {
-            self.diagnostics.push(Diagnostic { span: named.span.clone(), ..refusal });
             return None;
         }
         let shown = discover::shown(&path, self.options);

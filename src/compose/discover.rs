@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::environment::{Environment, Set, Setting};
 use super::files::Kind;
 use super::limits::{Budget, MAX_FILE, room_to_warn};
-use super::{LoadOptions, dotenv, paths};
+use super::{LoadOptions, dotenv, paths, remote};
 use crate::diag::{Diagnostic, Source, Span, nearest};
 
 /// Names that are looked for, the first one found wins.
-const NAMES: [&str; 6] =
+pub(super) const NAMES: [&str; 6] =
     ["stack.yml", "stack.yaml", "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// Names of the file that is merged on top of one that was found.
 const OVERRIDES: [&str; 6] = [
@@ -50,7 +50,8 @@ pub(crate) fn discover(options: &LoadOptions, budget: &Budget, diagnostics: &mut
     let mut environment = Environment::of_shell(&options.environment);
     let project_directory = options.project_directory.as_deref().map(absolute);
 
-    let first = options.files.iter().find(|f| f.as_os_str() != "-").map(|f| absolute(f));
+    let named = placed(options.files.iter().map(PathBuf::as_path), options, diagnostics)?;
+    let first = named.iter().find(|f| f.as_os_str() != "-").cloned();
     let first_folder = first.as_deref().and_then(Path::parent).map(Path::to_owned);
     let start = project_directory.clone().or(first_folder).unwrap_or_else(|| options.cwd.clone());
     let explicit = explicit_env_files(options);
@@ -62,7 +63,7 @@ pub(crate) fn discover(options: &LoadOptions, budget: &Budget, diagnostics: &mut
         load_env(&files, options, budget, &mut environment, diagnostics);
     }
 
-    let files = locate(options, &start, &environment, diagnostics)?;
+    let files = if named.is_empty() { locate(options, &start, &environment, diagnostics)? } else { named };
     let first_folder = files.iter().find(|f| f.as_os_str() != "-").and_then(|f| f.parent()).map(Path::to_owned);
     let folder = project_directory.or(first_folder).unwrap_or_else(|| options.cwd.clone());
     if explicit.is_empty() && !disabled && folder != start {
@@ -80,10 +81,6 @@ fn read(path: PathBuf, options: &LoadOptions, budget: &Budget, diagnostics: &mut
             return None;
         };
         return Some(Input { shown: path.clone(), path, bytes: bytes.clone() });
-    }
-    if let Some(refusal) = remote(&path.to_string_lossy()) {
-        diagnostics.push(refusal);
-        return None;
     }
     let shown = shown(&path, options);
     match options.disk.read(&path, MAX_FILE) {
@@ -236,23 +233,41 @@ fn explicit_env_files(options: &LoadOptions) -> Vec<PathBuf> {
     listed.split(',').filter(|f| !f.is_empty()).map(PathBuf::from).collect()
 }
 
-/// Returns the files, absolute.
+/// Returns files by their absolute paths; those that are elsewhere are fetched. `None` when one of them cannot be.
+fn placed<'a>(
+    files: impl Iterator<Item = &'a Path>,
+    options: &LoadOptions,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Vec<PathBuf>> {
+    let mut refused = false;
+    let mut place = |path: &Path| {
+        if path.as_os_str() == "-" {
+            return path.to_owned();
+        }
+        match remote::local(&path.to_string_lossy(), options) {
+            Some(Ok(path)) => path,
+            Some(Err(refusal)) => {
+                diagnostics.push(refusal);
+                refused = true;
+                PathBuf::new()
+            }
+            None => PathBuf::from(paths::clean(&options.cwd.join(path).to_string_lossy())),
+        }
+    };
+    let placed: Vec<PathBuf> = files.map(&mut place).collect();
+    (!refused).then_some(placed)
+}
+
+/// Returns the files that no option names, absolute.
 fn locate(
     options: &LoadOptions,
     start: &Path,
     environment: &Environment,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Vec<PathBuf>> {
-    let absolute = |path: &Path| match path.as_os_str() == "-" || remote(&path.to_string_lossy()).is_some() {
-        true => path.to_owned(),
-        false => PathBuf::from(paths::clean(&options.cwd.join(path).to_string_lossy())),
-    };
-    if !options.files.is_empty() {
-        return Some(options.files.iter().map(|f| absolute(f)).collect());
-    }
     if let Some(listed) = environment.get("COMPOSE_FILE").filter(|v| !v.is_empty()) {
         let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty()).unwrap_or(":");
-        return Some(listed.split(separator).filter(|f| !f.is_empty()).map(|f| absolute(Path::new(f))).collect());
+        return placed(listed.split(separator).filter(|f| !f.is_empty()).map(Path::new), options, diagnostics);
     }
     for folder in start.ancestors() {
         let found = present(folder, &NAMES, options);
@@ -281,22 +296,6 @@ fn warn_ambiguous(found: &[PathBuf], options: &LoadOptions, diagnostics: &mut Ve
         let message = format!("{} is used, not {}", shown(first, options).display(), others.join(", "));
         diagnostics.push(Diagnostic::warning(message, None).help("name files with -f to use others"));
     }
-}
-
-/// Returns the refusal of a file that is not on this machine (spec row `file-remote`).
-pub(crate) fn remote(name: &str) -> Option<Diagnostic> {
-    let (place, advice) = match name.split_once("://") {
-        Some(("oci", _)) => ("a registry", "fetch it and name the file"),
-        Some(("https" | "http", rest)) if !rest.contains(".git") && !rest.starts_with("github.com/") => {
-            ("the internet", "download it and name the file")
-        }
-        Some(("https" | "http" | "git" | "ssh", _)) => ("a git repository", "clone it and name the file"),
-        _ if name.starts_with("git@") || name.starts_with("github.com/") => {
-            ("a git repository", "clone it and name the file")
-        }
-        _ => return None,
-    };
-    Some(Diagnostic::error(format!("{name} is in {place}, from which files cannot be loaded"), None).help(advice))
 }
 
 /// Returns true for the ways to say so in an environment variable.

@@ -47,6 +47,7 @@ mod paths;
 mod profiles;
 mod project_name;
 pub mod provenance;
+pub mod remote;
 mod render;
 mod scalar;
 mod schema;
@@ -99,6 +100,8 @@ pub struct LoadOptions {
     pub stdin: Option<Vec<u8>>,
     /// Where files are read from.
     pub disk: Arc<dyn Files>,
+    /// Who brings files here that are elsewhere.
+    pub remote: Arc<dyn remote::Fetch>,
     /// Services named on the command line: their profiles become active.
     pub services: Vec<String>,
     /// Replace variables (`--no-interpolate` turns it off).
@@ -131,6 +134,7 @@ impl Default for LoadOptions {
             environment: BTreeMap::new(),
             stdin: None,
             disk: Arc::new(files::Disk),
+            remote: Arc::new(remote::Offline),
             services: Vec::new(),
             interpolate: true,
             normalize: true,
