@@ -12,10 +12,10 @@
 //!
 //! | module | owns | may use |
 //! | --- | --- | --- |
-//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `checkout`, `compose`, `graph`, `event`, `crash` (cards), `timing`, `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `spec` (values), `diag`, `ids`, `paths`, `secrecy` |
+//! | [`cli`] | arguments, a file per command, rendering, exit codes | `api`, `compose`, `graph`, `event`, `crash` (cards), `timing`, `engine` (sessions, roles), `plan` (a service's hash), `schemas`, `spec` (values), `diag`, `ids`, `paths`, `remote`, `secrecy` |
 //! | [`api`] | what crosses the daemon's socket, versioned | `event`, `crash` (cards), `timing`, `ids`, `compose::model`, `spec` (values), `plan::review` (data), `paths` |
 //! | [`daemon`] | one task owns all containers; operations, adoption, leaving; `daemon::machine` is the real [`host::Host`] | all but `cli`, `compose` (phases), `sys` |
-//! | [`checkout`] | files of git repositories in the user's cache | `compose` (remote names) |
+//! | [`remote`] | Compose files of git repositories and registries, in the user's cache | `compose::remote`, `image` (artifacts), `ids` |
 //! | [`compose`] | Compose files to a typed model, phase by phase | `diag`, `ids`, `spec` (values), `secrecy` |
 //! | [`graph`] | dependency graph, order, cycles as paths; pure | `compose::model`, `diag`, `ids` |
 //! | [`plan`] | desired + observed -> steps, and what they mean to a person (`plan::review`); pure | `compose::model`, `graph`, `ids`, `spec`, `secrecy` |
@@ -68,7 +68,6 @@
 
 pub mod api;
 pub mod apply;
-pub mod checkout;
 pub mod cli;
 pub mod compose;
 pub mod crash;
@@ -84,6 +83,7 @@ pub mod lifecycle;
 pub mod net;
 pub mod paths;
 pub mod plan;
+pub mod remote;
 pub mod schemas;
 pub mod secrecy;
 pub mod spec;

@@ -11,13 +11,13 @@ use super::args::ProjectArgs;
 use super::configuration::Configuration;
 use super::error::{Error, Result};
 use super::ui::Ui;
-use crate::checkout::Checkouts;
 use crate::compose::model::Project;
 use crate::compose::tree::Node;
 use crate::compose::{self, LoadOptions, Loaded};
 use crate::diag::{self, Diagnostic, Severity, Span};
 use crate::graph;
 use crate::ids::{ProjectName, ServiceName};
+use crate::remote::Cache;
 
 /// What a command works on: a project by name, with its model where there is a file.
 #[derive(Debug)]
@@ -68,9 +68,9 @@ pub(crate) fn load_options(args: &ProjectArgs, services: &[String]) -> Result<Lo
     };
     let variable = |name: &str| environment.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
     let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
-    let checkouts = Checkouts::new(cache.map(|cache| cache.join("stack/git")));
+    let remote = Cache::new(cache.map(|cache| cache.join("stack")));
     Ok(LoadOptions {
-        remote: Arc::new(checkouts),
+        remote: Arc::new(remote),
         files: args.files.clone(),
         project_name: args.rest.project_name.clone(),
         project_directory: args.rest.project_directory.clone(),

@@ -26,16 +26,29 @@ pub trait Fetch: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// What was in the way.
-    fn fetch(&self, git: &Git) -> Result<PathBuf, String>;
+    fn git(&self, git: &Git) -> Result<PathBuf, String>;
+
+    /// Returns the folder of this machine with the files of an artifact, named as images are: `host/name:tag`.
+    ///
+    /// # Errors
+    ///
+    /// What was in the way.
+    fn artifact(&self, reference: &str) -> Result<PathBuf, String>;
 }
 
 /// Brings nothing here.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Offline;
 
+const OFFLINE: &str = "nothing is fetched here, only commands fetch";
+
 impl Fetch for Offline {
-    fn fetch(&self, _: &Git) -> Result<PathBuf, String> {
-        Err("nothing is fetched here, only commands fetch".to_owned())
+    fn git(&self, _: &Git) -> Result<PathBuf, String> {
+        Err(OFFLINE.to_owned())
+    }
+
+    fn artifact(&self, _: &str) -> Result<PathBuf, String> {
+        Err(OFFLINE.to_owned())
     }
 }
 
@@ -44,7 +57,7 @@ impl Fetch for Offline {
 enum Place {
     Git(Git),
     /// An artifact of a registry.
-    Registry,
+    Artifact(String),
     /// A page of the internet that is no repository.
     Page,
     /// A repository, named in a way that is refused; why.
@@ -55,14 +68,9 @@ enum Place {
 /// refusal. `None` for names of files of this machine.
 pub(crate) fn local(name: &str, options: &LoadOptions) -> Option<Result<PathBuf, Diagnostic>> {
     let refuse = |message: String, help: &str| Some(Err(Diagnostic::error(message, None).help(help)));
-    let git = match place(name)? {
-        Place::Git(git) => git,
-        Place::Registry => {
-            return refuse(
-                format!("{name} is in a registry, from which Compose files cannot be loaded"),
-                "fetch it and name the file",
-            );
-        }
+    let (fetched, path) = match place(name)? {
+        Place::Git(git) => (options.remote.git(&git), git.path),
+        Place::Artifact(reference) => (options.remote.artifact(&reference), String::new()),
         Place::Page => {
             return refuse(
                 format!("{name} is neither a file nor a git repository"),
@@ -71,11 +79,11 @@ pub(crate) fn local(name: &str, options: &LoadOptions) -> Option<Result<PathBuf,
         }
         Place::Refused(why) => return refuse(format!("cannot load {name}: {why}"), "write URL#REVISION:PATH"),
     };
-    let folder = match options.remote.fetch(&git) {
-        Ok(folder) => folder,
-        Err(why) => return refuse(format!("cannot fetch {name}: {why}"), "or clone it and name the file"),
+    let file = match fetched {
+        Ok(folder) if path.is_empty() => folder,
+        Ok(folder) => folder.join(&path),
+        Err(why) => return refuse(format!("cannot fetch {name}: {why}"), "or fetch it yourself and name the file"),
     };
-    let file = folder.join(&git.path);
     let kind = |path: &Path| options.disk.kind(path);
     if kind(&file) != Some(Kind::Folder) {
         return Some(Ok(file));
@@ -92,7 +100,7 @@ pub(crate) fn local(name: &str, options: &LoadOptions) -> Option<Result<PathBuf,
 fn place(name: &str) -> Option<Place> {
     let (address, fragment) = name.split_once('#').unwrap_or((name, ""));
     let url = match address.split_once("://") {
-        Some(("oci", _)) => return Some(Place::Registry),
+        Some(("oci", _)) => return Some(Place::Artifact(name["oci://".len()..].to_owned())),
         Some(("http" | "https", rest)) if !has_repository(rest) => return Some(Place::Page),
         Some(("http" | "https" | "git" | "ssh", _)) => address.to_owned(),
         Some(_) => return None,
@@ -147,7 +155,7 @@ mod tests {
         for name in ["compose.yml", "a/git@b", "file:///etc/passwd", "ext::sh -c id", "-", "./github.com/x"] {
             assert_eq!(place(name), None, "{name}");
         }
-        assert_eq!(place("oci://r.x/a:1"), Some(Place::Registry));
+        assert_eq!(place("oci://r.x/a:1"), Some(Place::Artifact("r.x/a:1".to_owned())));
         assert_eq!(place("https://h.x/compose.yml"), Some(Place::Page));
         for name in ["https://h.x/a.git#--upload-pack=x", "https://h.x/a.git#a b", "https://h.x/a.git#v:../x"] {
             assert!(matches!(place(name), Some(Place::Refused(_))), "{name}");

@@ -30,7 +30,7 @@ pub use error::ImageError;
 pub use images::{Image, ImageStore, Removed};
 
 pub use reference::{FileSource, InvalidReference, Reference, Source, Transport, familiar};
-pub use registry::Settings;
+pub use registry::{Artifact, ArtifactLayer, Settings, artifact};
 pub use unpack::UnpackError;
 
 /// How far an image is; one for each layer, in no particular order.

@@ -27,6 +27,7 @@ mod lifecycle;
 mod networks;
 mod plan;
 mod ready;
+mod remote;
 mod rolling;
 mod spent_cgroups;
 mod timings;

@@ -1,5 +1,6 @@
 //! Images from registries (OCI distribution spec), through `oci-client`.
 
+mod artifact;
 mod auth;
 mod conf;
 mod failure;
@@ -15,6 +16,7 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, RegistryOperation};
 
+pub use self::artifact::{Artifact, ArtifactLayer, artifact};
 use self::conf::Endpoint;
 use self::failure::{explain, is_transient};
 use super::images::{Inner, parse_source};
@@ -281,7 +283,7 @@ impl Session {
 
     /// Returns a small blob.
     async fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
-        let what = || format!("the configuration of {}", self.reference.familiar());
+        let what = || format!("a document of {}", self.reference.familiar());
         if descriptor.size > DOCUMENT_LIMIT {
             return Err(ImageError::invalid(what(), format!("it has {} bytes", descriptor.size)));
         }

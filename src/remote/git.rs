@@ -1,6 +1,5 @@
 //! Files of git repositories, checked out into the user's cache by git itself: it knows their credentials and proxies.
 
-use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,16 +10,15 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::compose::remote::{Fetch, Git};
+use crate::compose::remote::Git;
 
 /// Most bytes that git's answers may have.
 const ANSWER: u64 = 1 << 20;
 
 /// Repositories that were checked out: a folder for each commit.
 #[derive(Debug)]
-pub struct Checkouts {
-    /// Where they are kept; `None` where the user has no such place.
-    folder: Option<PathBuf>,
+pub(super) struct Checkouts {
+    folder: PathBuf,
     /// Ways to a repository that git may take, as `GIT_ALLOW_PROTOCOL` has them.
     protocols: &'static str,
     patience: Duration,
@@ -28,7 +26,7 @@ pub struct Checkouts {
 
 impl Checkouts {
     /// Returns the checkouts in a folder, which need not be there.
-    pub fn new(folder: Option<PathBuf>) -> Self {
+    pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder, protocols: "https:http:git:ssh", patience: Duration::from_secs(120) }
     }
 
@@ -80,6 +78,16 @@ impl Checkouts {
         Err(last.map_or_else(|| "git found no such revision".to_owned(), |line| format!("git says: {line}")))
     }
 
+    /// Returns the folder with the files of a revision.
+    pub(super) fn fetch(&self, git: &Git) -> Result<PathBuf, String> {
+        let commit = self.commit(git)?;
+        super::kept(&self.folder, &commit, |made| {
+            self.git(Some(made), &["init", "--quiet", "."])?;
+            self.git(Some(made), &["fetch", "--quiet", "--depth=1", "--no-tags", "--", &git.url, &commit])?;
+            self.git(Some(made), &["checkout", "--quiet", "--detach", "FETCH_HEAD"]).map(drop)
+        })
+    }
+
     fn commit(&self, git: &Git) -> Result<String, String> {
         if is_commit(&git.revision) {
             return Ok(git.revision.clone());
@@ -87,41 +95,6 @@ impl Checkouts {
         let peeled = format!("{}^{{}}", git.revision);
         let listed = self.git(None, &["ls-remote", "--exit-code", "--", &git.url, &git.revision, &peeled])?;
         named(&listed, &git.revision).ok_or_else(|| format!("there is no revision {}", git.revision))
-    }
-}
-
-impl Fetch for Checkouts {
-    fn fetch(&self, git: &Git) -> Result<PathBuf, String> {
-        // A folder that others can write to would not do: what is found there is trusted.
-        let folder = self.folder.as_ref().ok_or("neither HOME nor XDG_CACHE_HOME says where to keep it")?;
-        let commit = self.commit(git)?;
-        let kept = folder.join(&commit);
-        if kept.is_dir() {
-            return Ok(kept);
-        }
-        let failed = |error: std::io::Error| format!("cannot keep it in {}: {error}", folder.display());
-        fs::create_dir_all(folder).map_err(failed)?;
-        // Made aside and moved, so that what is there is always whole.
-        let made = Aside(folder.join(format!(".new-{commit}-{}", std::process::id())));
-        fs::create_dir(&made.0).map_err(failed)?;
-        let at = Some(made.0.as_path());
-        self.git(at, &["init", "--quiet", "."])?;
-        self.git(at, &["fetch", "--quiet", "--depth=1", "--no-tags", "--", &git.url, &commit])?;
-        self.git(at, &["checkout", "--quiet", "--detach", "FETCH_HEAD"])?;
-        match fs::rename(&made.0, &kept) {
-            // Another command was faster.
-            Err(error) if !kept.is_dir() => Err(failed(error)),
-            _ => Ok(kept),
-        }
-    }
-}
-
-/// A folder that is removed unless it was moved.
-struct Aside(PathBuf);
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -147,6 +120,8 @@ fn named(listed: &str, revision: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -164,7 +139,7 @@ mod tests {
     fn a_revision_is_checked_out_once() {
         let folder = tempfile::tempdir().unwrap();
         let origin = folder.path().join("origin");
-        let checkouts = Checkouts { protocols: "file", ..Checkouts::new(Some(folder.path().join("cache"))) };
+        let checkouts = Checkouts { protocols: "file", ..Checkouts::new(folder.path().join("cache")) };
         fs::create_dir(&origin).unwrap();
         let run = |arguments: &[&str]| checkouts.git(Some(&origin), arguments).unwrap();
         run(&["init", "--quiet", "--initial-branch=main", "."]);
@@ -189,7 +164,7 @@ mod tests {
         assert!(fetch("none").unwrap_err().contains("no such revision"));
         assert_eq!(fs::read_dir(folder.path().join("cache")).unwrap().count(), 2, "nothing half-made is left");
         // Protocols that run programs are not taken.
-        let checkouts = Checkouts::new(Some(folder.path().join("cache")));
+        let checkouts = Checkouts::new(folder.path().join("cache"));
         let git = Git { url, revision: "HEAD".to_owned(), path: String::new() };
         assert!(checkouts.fetch(&git).unwrap_err().contains("not allowed"));
     }
