@@ -291,9 +291,13 @@ impl State {
         let now = self.now();
         let Some(entry) = self.containers.get_mut(id) else { return };
         let before = entry.replica.is_stopped_by_user();
+        let asks = matches!(input, lifecycle::Input::StopRequested { .. });
         let commands = entry.replica.step(input, now);
         let stopped = entry.replica.is_stopped_by_user();
-        if stopped != before {
+        // A stop of the engine's own is half of a restart: an engine that dies before the other half leaves it to
+        // the policy.
+        let half = stopped && matches!(entry.trail.asked, Some(By::Engine { .. }));
+        if !half && (stopped != before || asks) {
             self.record(id, |runs| runs.stopped_by_user = stopped);
         }
         for command in commands {

@@ -203,6 +203,40 @@ volumes: {data: }
 }
 
 #[test]
+fn a_dependent_that_a_killed_daemon_had_stopped_to_start_it_again_runs_again() {
+    let world = World::with(
+        "
+services:
+  db: {image: busybox, command: sleep 1000, restart: always, stop_grace_period: 0s}
+  api:
+    image: busybox
+    command: sh -c 'trap \"touch /data/asked; while [ -e /data/hold ]; do sleep 0.05; done; exit 0\" TERM; while :; do sleep 0.05; done'
+    volumes: ['./data:/data']
+    restart: always
+    stop_grace_period: 30s
+    depends_on: {db: {condition: service_started, restart: true}}
+",
+    );
+    let data = world.folder().join("data");
+    std::fs::create_dir(&data).unwrap();
+    world.write("data/hold", "");
+    world.up();
+    let api = world.pid("api");
+    kill(Pid::from_raw(world.pid("db")), Signal::SIGKILL).unwrap();
+    eventually("it is asked to end, as db was started again", SOON, || data.join("asked").exists().then_some(()));
+    world.kill(world.daemon());
+    std::fs::remove_file(data.join("hold")).unwrap();
+    eventually("it runs again", SOON, || {
+        let pid = world.inspect("api")["State"]["Pid"].as_i64()?;
+        (pid > 0 && pid != i64::from(api)).then_some(())
+    });
+    // What a user stopped is left alone, by the next engine too.
+    world.stack(&["stop", "-t", "0", "api"]).ok();
+    world.kill(world.daemon());
+    assert_eq!(world.state("api"), "exited");
+}
+
+#[test]
 fn killing_the_daemon_in_the_middle_of_up_is_repaired_by_the_next() {
     let services: String = (0..12).map(|n| format!("  s{n}: {{image: busybox, command: sleep 1000}}\n")).collect();
     // At several moments: before anything, while networks are made, while containers start.
