@@ -15,7 +15,7 @@ fn objects(said: &str) -> Vec<Value> {
 #[test]
 fn problems_are_data_where_json_is_asked_for() {
     let env = TestEnv::new();
-    env.write("stack.yml", "services:\n  web:\n    prots: []\n    image: a:$TAG\n");
+    env.write("stack.yml", "services:\n  web:\n    prots: []\n    hostname: a$TAG\n    image: a\n");
     let error = json!({
         "error": true, "severity": "error", "message": "`services.web` has no attribute `prots`", "file": "stack.yml",
         "line": 3, "column": 5, "end_line": 3, "end_column": 10, "label": "unknown", "help": "did you mean `ports`?",
@@ -28,9 +28,9 @@ fn problems_are_data_where_json_is_asked_for() {
         &["logs", "--progress", "json"],
     ] {
         let said = objects(&env.run(args).failure(1));
-        assert_eq!(said[0], error, "{args:?}");
-        assert_eq!((&said[1]["severity"], &said[1]["line"]), (&"warning".into(), &4.into()), "{args:?}");
-        assert_eq!(said.len(), 2, "{args:?}");
+        let (warnings, errors): (Vec<&Value>, Vec<&Value>) = said.iter().partition(|one| one["severity"] == "warning");
+        assert_eq!(errors, [&error], "{args:?}");
+        assert!(!warnings.is_empty() && warnings.iter().all(|one| one["line"] == 4), "{args:?}: {said:?}");
     }
     // What is wrong with the command line has no place.
     env.write("stack.yml", "services: {web: {image: a}}");
@@ -148,7 +148,7 @@ fn phases_can_be_left_out() {
     let said = env.run(&["config"]).failure(1);
     assert!(said.contains("the network `gone`"), "{said}");
     let flags = ["--no-consistency", "--no-normalize", "--no-path-resolution", "--no-env-resolution"];
-    insta::assert_snapshot!(env.run(&[&["config"], &flags[..]].concat()).success(), @r#"
+    insta::assert_snapshot!(env.run(&[&["config"], &flags[..]].concat()).success(), @r"
     name: work
     services:
       web:
@@ -159,12 +159,12 @@ fn phases_can_be_left_out() {
         networks:
           gone: null
         volumes:
-          - bind:
-              create_host_path: true
+          - type: bind
             source: ./d
             target: /d
-            type: bind
-    "#);
+            bind:
+              create_host_path: true
+    ");
 }
 
 #[test]
@@ -192,15 +192,15 @@ fn images_are_pinned_by_the_digests_of_their_registries() {
     for expected in ["image: app:1@sha256:00", "image: db:2@sha256:00", "source: tools@sha256:00", "- run"] {
         assert!(whole.contains(expected), "{whole}");
     }
-    insta::assert_snapshot!(env.run(&["config", "--lock-image-digests"]).success(), @r#"
+    insta::assert_snapshot!(env.run(&["config", "--lock-image-digests"]).success(), @r"
     services:
       db:
         image: db:2@sha256:00
       web:
         image: app:1@sha256:00
         volumes:
-          - source: tools@sha256:00
+          - type: image
+            source: tools@sha256:00
             target: /t
-            type: image
-    "#);
+    ");
 }
