@@ -1,6 +1,7 @@
 //! Compose files that are elsewhere: a git repository served on loopback, and an artifact of a real registry.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,9 +31,11 @@ fn a_file_of_a_git_repository_is_fetched_anew_when_its_branch_moves() {
     commit("services: {web: {image: one, volumes: ['./data:/data']}}");
     let port = free_port();
     let served = world.folder().join("served");
+    // Not by `git daemon`, which would leave its child behind when it is killed.
+    let programs = run(Command::new("git").arg("--exec-path"), LONG).ok();
     let _server = Running::start(
-        Command::new("git")
-            .args(["daemon", "--listen=127.0.0.1", "--export-all", "--reuseaddr"])
+        Command::new(PathBuf::from(programs.trim()).join("git-daemon"))
+            .args(["--listen=127.0.0.1", "--export-all", "--reuseaddr"])
             .arg(format!("--port={port}"))
             .arg(format!("--base-path={}", served.display())),
     );
